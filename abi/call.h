@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Delegated calls and the context of a program that makes them.
+ *
+ * A context is one co-kernel process with its proxy. The host gives it pages of
+ * OTR_AREA_CONTEXTS: one private page (host module and co-kernel), one mailbox
+ * page and one or more slot pages (also mapped by the proxy, so a user program
+ * can write anything there: the co-kernel treats them as user memory).
+ *
+ * A slot belongs to one co-kernel thread and its twin, a thread of the proxy.
+ * Its whole protocol is one word:
+ *   POSTED         set by the caller, cleared by the twin when the result is in
+ *   WORKER_SLEEPS  set by the host while the twin sleeps in OTR_IOC_WAIT
+ *   CALLER_SLEEPS  set by the caller before it blocks
+ * Caller:  write nr, arg, zap_seq; old = xchg(state, POSTED);
+ *          old & WORKER_SLEEPS: set the bit in WAKE_C2H, ring.
+ *          Spin for a bounded time until !POSTED; then cmpxchg(POSTED,
+ *          POSTED|CALLER_SLEEPS) and block; the result is in arg[0].
+ * Twin:    spin for a bounded time until POSTED; then OTR_IOC_WAIT, in which the
+ *          host does cmpxchg(0, WORKER_SLEEPS) and sleeps until POSTED.
+ *          Execute; write arg[0]; old = xchg(state, 0); old & CALLER_SLEEPS:
+ *          OTR_IOC_KICK, in which the host sets the bit in WAKE_H2C and rings.
+ * The model is tests/model/slot.pml.
+ */
+#ifndef ABI_CALL_H
+#define ABI_CALL_H
+
+#include "abi/types.h"
+
+#define OTR_SLOT_POSTED         1u
+#define OTR_SLOT_WORKER_SLEEPS  2u
+#define OTR_SLOT_CALLER_SLEEPS  4u
+
+struct otr_slot {
+	uint32_t state;             /* both; OTR_SLOT_* */
+	uint32_t nr;                /* co-kernel; Linux call number or OTR_CALL_* */
+	uint64_t arg[6];            /* co-kernel; arg[0] is the result on return (proxy) */
+	uint64_t zap_seq;           /* co-kernel; apply zaps below this before the call */
+	uint32_t tid;               /* host; the twin's tid, 0: no twin waits here */
+	uint32_t cpu;               /* co-kernel; index of the CPU to ring for a sleeping caller */
+	uint32_t reserved[14];
+};
+OTR_ASSERT_SIZE(struct otr_slot, 128);
+#define OTR_SLOTS_PER_PAGE 32u
+/* Slot number of a partition = page number in OTR_AREA_CONTEXTS * 32 + place;
+ * it is the bit in the wake bitmaps. */
+
+/* Numbers of otr_slot.nr that are not Linux calls: requests to the proxy. */
+#define OTR_CALL_BASE    0x40000000u
+#define OTR_CALL_FILL    (OTR_CALL_BASE + 0) /* read the segments of the mailbox in, build the stack */
+#define OTR_CALL_EXEC    (OTR_CALL_BASE + 1) /* arg path, argv, envp: describe it in the mailbox */
+#define OTR_CALL_TWINS   (OTR_CALL_BASE + 2) /* arg0 count: make that many more twins; result: made */
+#define OTR_CALL_EXIT    (OTR_CALL_BASE + 3) /* this thread is over: the twin returns to the pool */
+#define OTR_CALL_FORK    (OTR_CALL_BASE + 4) /* reserved for fork */
+
+/* Program addresses: [OTR_USER_START, OTR_USER_END). */
+#define OTR_USER_START 0x10000ull
+#define OTR_USER_END   0x200000000000ull  /* 32 TiB */
+
+/*
+ * Private page. Zaps: the co-kernel has removed translations of [start, end)
+ * and keeps the frames in quarantine until zap_head passes the entry. If the
+ * ring is full it widens the last entry instead of waiting.
+ */
+#define OTR_ZAP_COUNT 128u
+struct otr_zap {
+	uint64_t start;
+	uint64_t end;
+};
+struct otr_ctx_private {
+	uint64_t zap_tail;          /* co-kernel, release */
+	uint64_t reserved0[7];
+	uint64_t zap_head;          /* host, release: all below are applied and unpinned */
+	uint64_t reserved1[7];
+	struct otr_zap zap[OTR_ZAP_COUNT]; /* co-kernel; entry seq % OTR_ZAP_COUNT */
+	uint64_t reserved2[240];
+};
+OTR_ASSERT_SIZE(struct otr_ctx_private, 4096);
+
+/* Mailbox page: what to exec. Written by the proxy before OTR_IOC_START or as
+ * the answer to OTR_CALL_EXEC; copied once and checked by the co-kernel. */
+#define OTR_EXEC_SEGMENTS 64u
+#define OTR_PROT_READ  1u
+#define OTR_PROT_WRITE 2u
+#define OTR_PROT_EXEC  4u
+
+struct otr_exec_segment {
+	uint64_t start;             /* page aligned */
+	uint64_t end;               /* page aligned */
+	uint32_t prot;              /* OTR_PROT_*, in force after OTR_CALL_FILL */
+	uint32_t reserved;          /* 0 */
+};
+OTR_ASSERT_SIZE(struct otr_exec_segment, 24);
+
+struct otr_exec {
+	uint32_t version;           /* OTR_ABI_VERSION */
+	uint32_t segment_count;
+	uint64_t entry;             /* first user instruction */
+	uint64_t sp;                /* first user stack pointer */
+	uint64_t brk;               /* start of the heap, page aligned */
+	uint64_t stack_start;       /* [stack_start, stack_end): the stack's area */
+	uint64_t stack_end;
+	uint64_t mmap_top;          /* mappings are placed downwards from here */
+	char     comm[16];
+	uint64_t reserved[7];
+	struct otr_exec_segment segment[OTR_EXEC_SEGMENTS];
+};
+struct otr_ctx_mailbox {
+	struct otr_exec exec;
+	/* Written by the co-kernel before OTR_CALL_FILL, for the auxiliary vector. */
+	uint64_t vdso;              /* AT_SYSINFO_EHDR, 0: none */
+	uint64_t reserved[303];
+};
+OTR_ASSERT_SIZE(struct otr_exec, 1664);
+OTR_ASSERT_SIZE(struct otr_ctx_mailbox, 4096);
+
+#endif

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The host module's device nodes.
+ *   /dev/outrigger       administration; root only by default (mode 0600)
+ *   /dev/outrigger-run   running programs; mode 0666, each partition's own
+ *                        owner, group and mode decide (x permission to run,
+ *                        r permission to read its log)
+ * Every struct starts with `size`, its own size in bytes; the module refuses a
+ * size it does not know (-EINVAL) and reserved fields that are not 0. The
+ * number is _IOWR('O', nr, struct). Pointers travel as uint64_t.
+ *
+ * A refusal carries a sentence: `message` points to a buffer of message_bytes
+ * (may be 0) that receives what was refused, why and the remedy.
+ *
+ * State and counters are in sysfs: /sys/class/outrigger/NAME/ (see docs/abi.md).
+ */
+#ifndef ABI_IOCTL_H
+#define ABI_IOCTL_H
+
+#include "abi/types.h"
+
+#define OTR_DEV_ADMIN "/dev/outrigger"
+#define OTR_DEV_RUN   "/dev/outrigger-run"
+
+/* States of a partition, as in sysfs `state` (names in lower case). */
+#define OTR_PART_CREATED   0u
+#define OTR_PART_LOADED    1u
+#define OTR_PART_BOOTING   2u
+#define OTR_PART_RUNNING   3u
+#define OTR_PART_STOPPING  4u
+#define OTR_PART_STOPPED   5u
+#define OTR_PART_CRASHED   6u
+
+/* Head of every request. */
+struct otr_req {
+	uint32_t size;              /* of the whole struct */
+	uint32_t message_bytes;
+	uint64_t message;           /* char *, may be 0 */
+};
+OTR_ASSERT_SIZE(struct otr_req, 16);
+
+#define OTR_DRY_RUN (1u << 0)       /* flags: check everything, change nothing */
+#define OTR_FORCE   (1u << 1)       /* flags: destroy a live partition; split cores */
+
+struct otr_ioc_version {
+	struct otr_req req;
+	uint32_t abi_version;       /* out */
+	uint32_t reserved;
+	char     module_version[32];/* out */
+};
+OTR_ASSERT_SIZE(struct otr_ioc_version, 56);
+
+/* Makes an empty partition. */
+struct otr_ioc_create {
+	struct otr_req req;
+	char     name[OTR_NAME_SIZE]; /* [A-Za-z0-9][A-Za-z0-9_.-]*, terminated by 0 */
+	uint32_t flags;             /* OTR_DRY_RUN */
+	uint32_t uid;
+	uint32_t gid;
+	uint32_t mode;              /* of 0770: r read the log, x run programs */
+	uint64_t reserved[2];
+};
+OTR_ASSERT_SIZE(struct otr_ioc_create, 80);
+
+/* Names a partition; for destroy, shutdown, kill, boot. */
+struct otr_ioc_name {
+	struct otr_req req;
+	char     name[OTR_NAME_SIZE];
+	uint32_t flags;             /* OTR_DRY_RUN, OTR_FORCE */
+	uint32_t timeout_ms;        /* shutdown, 0: the default of 10 s */
+	uint64_t reserved[2];
+};
+OTR_ASSERT_SIZE(struct otr_ioc_name, 72);
+
+struct otr_ioc_cpu {
+	struct otr_req req;
+	char     name[OTR_NAME_SIZE];
+	uint32_t flags;             /* OTR_DRY_RUN, OTR_FORCE */
+	uint32_t cpu;               /* Linux's number */
+	uint64_t reserved[2];
+};
+OTR_ASSERT_SIZE(struct otr_ioc_cpu, 72);
+
+/* How memory is taken. */
+#define OTR_MEM_ANY    0u   /* whole blocks where that fits, else contiguous pages */
+#define OTR_MEM_BLOCK  1u   /* whole memory blocks, hot-removed */
+#define OTR_MEM_CONTIG 2u   /* contiguous pages, allocated */
+
+struct otr_ioc_memory {
+	struct otr_req req;
+	char     name[OTR_NAME_SIZE];
+	uint32_t flags;             /* OTR_DRY_RUN */
+	int32_t  node;              /* -1: any */
+	uint32_t kind;              /* OTR_MEM_* */
+	uint32_t reserved0;
+	uint64_t bytes;             /* in: wanted (multiple of 2 MiB); out: taken, or could be taken */
+	uint64_t reserved[2];
+};
+OTR_ASSERT_SIZE(struct otr_ioc_memory, 88);
+
+/* The image, already read from its ELF file by the caller; checked again here. */
+#define OTR_SEG_WRITE (1u << 0)
+#define OTR_SEG_EXEC  (1u << 1)
+struct otr_image_segment {
+	uint64_t virt;              /* 4 KiB aligned, in the top 2 GiB */
+	uint64_t mem_bytes;
+	uint64_t file_bytes;        /* <= mem_bytes; the rest is zero */
+	uint64_t data;              /* const void *: file_bytes bytes */
+	uint32_t flags;             /* OTR_SEG_*, not both */
+	uint32_t reserved;
+};
+OTR_ASSERT_SIZE(struct otr_image_segment, 40);
+
+#define OTR_IMAGE_SEGMENTS 16u
+#define OTR_IMAGE_BYTES    (64ull << 20)
+struct otr_ioc_load {
+	struct otr_req req;
+	char     name[OTR_NAME_SIZE];
+	uint32_t abi_version;       /* that the image was built for (its ELF note) */
+	uint32_t segment_count;     /* <= OTR_IMAGE_SEGMENTS */
+	uint64_t segments;          /* const struct otr_image_segment * */
+	uint64_t entry;             /* virtual, inside an executable segment */
+	uint64_t cmdline;           /* const char *, terminated by 0, may be 0 */
+	uint32_t cmdline_bytes;     /* with the 0; <= 4096 */
+	uint32_t log_level;
+	uint64_t reserved[2];
+};
+OTR_ASSERT_SIZE(struct otr_ioc_load, 104);
+
+/* Reads the log or console from a position; never blocks. */
+#define OTR_LOG_KERNEL  0u
+#define OTR_LOG_CONSOLE 1u
+struct otr_ioc_log {
+	struct otr_req req;
+	char     name[OTR_NAME_SIZE];
+	uint32_t which;             /* OTR_LOG_* */
+	uint32_t data_bytes;        /* in: room; out: bytes read */
+	uint64_t position;          /* in: where to start; out: where to go on */
+	uint64_t lost_bytes;        /* out: skipped because overwritten */
+	uint64_t data;              /* char * */
+	uint64_t reserved[2];
+};
+OTR_ASSERT_SIZE(struct otr_ioc_log, 96);
+
+/* Reads partition memory for a dump; physical addresses that it owns. */
+struct otr_ioc_peek {
+	struct otr_req req;
+	char     name[OTR_NAME_SIZE];
+	uint64_t phys;
+	uint64_t bytes;
+	uint64_t data;              /* void * */
+	uint64_t reserved[2];
+};
+OTR_ASSERT_SIZE(struct otr_ioc_peek, 88);
+
+struct otr_ioc_test {
+	struct otr_req req;
+	char     name[OTR_NAME_SIZE];
+	uint32_t test;              /* OTR_TEST_* of abi/chan.h */
+	uint32_t reserved;
+};
+OTR_ASSERT_SIZE(struct otr_ioc_test, 56);
+
+#define OTR_IOC(nr, type) (0xc0000000u | ((uint32_t)sizeof(type) << 16) | ('O' << 8) | (nr))
+#define OTR_IOC_VERSION    OTR_IOC(0,  struct otr_ioc_version)  /* both nodes */
+#define OTR_IOC_CREATE     OTR_IOC(1,  struct otr_ioc_create)
+#define OTR_IOC_DESTROY    OTR_IOC(2,  struct otr_ioc_name)
+#define OTR_IOC_CPU_ADD    OTR_IOC(3,  struct otr_ioc_cpu)
+#define OTR_IOC_CPU_REMOVE OTR_IOC(4,  struct otr_ioc_cpu)
+#define OTR_IOC_MEM_ADD    OTR_IOC(5,  struct otr_ioc_memory)
+#define OTR_IOC_MEM_REMOVE OTR_IOC(6,  struct otr_ioc_memory)
+#define OTR_IOC_LOAD       OTR_IOC(7,  struct otr_ioc_load)
+#define OTR_IOC_BOOT       OTR_IOC(8,  struct otr_ioc_name)
+#define OTR_IOC_SHUTDOWN   OTR_IOC(9,  struct otr_ioc_name)
+#define OTR_IOC_KILL       OTR_IOC(10, struct otr_ioc_name)
+#define OTR_IOC_LOG        OTR_IOC(11, struct otr_ioc_log)      /* both nodes */
+#define OTR_IOC_PEEK       OTR_IOC(12, struct otr_ioc_peek)
+#define OTR_IOC_TEST       OTR_IOC(13, struct otr_ioc_test)
+
+/* ---- /dev/outrigger-run ---- */
+
+/* Makes this open file a context in a running partition. Once per open file.
+ * Then mmap(OTR_USER_START .. OTR_USER_END, MAP_SHARED | MAP_FIXED_NOREPLACE)
+ * at file offset = address, and one page each at OTR_MMAP_PAGE(n) for the
+ * mailbox (n = mailbox_page) and the slot pages. */
+struct otr_ioc_attach {
+	struct otr_req req;
+	char     name[OTR_NAME_SIZE];
+	uint32_t context;           /* out */
+	uint32_t mailbox_page;      /* out */
+	uint32_t slot_page;         /* out; its 32 slots are the first */
+	uint32_t reserved;
+};
+OTR_ASSERT_SIZE(struct otr_ioc_attach, 64);
+
+#define OTR_MMAP_PAGES (1ull << 46)
+#define OTR_MMAP_PAGE(n) (OTR_MMAP_PAGES + (uint64_t)(n) * OTR_PAGE_SIZE)
+
+/* The calling thread becomes the twin of a free slot (flags 0), or the context
+ * gets one more slot page first when none is free. */
+struct otr_ioc_twin {
+	struct otr_req req;
+	uint32_t slot;              /* out: slot number of the partition */
+	uint32_t page;              /* out: its slot page, map it if it is new */
+};
+OTR_ASSERT_SIZE(struct otr_ioc_twin, 24);
+
+/* Waits until the calling twin's slot is posted, and applies the zaps that its
+ * call needs. Returns 0 (posted), -EINTR (a signal was handled), or 1: the
+ * program is over, status says how. timeout_ns bounds the wait. */
+struct otr_ioc_wait {
+	struct otr_req req;
+	uint32_t slot;
+	uint32_t status;            /* out, with 1: wait status as of wait(2) */
+	uint64_t reserved;
+};
+OTR_ASSERT_SIZE(struct otr_ioc_wait, 32);
+
+/* For kick (ring a sleeping caller), zap (apply zaps), start, stop, cont. */
+struct otr_ioc_slot {
+	struct otr_req req;
+	uint32_t slot;              /* kick: which */
+	uint32_t signal;            /* 0 */
+};
+OTR_ASSERT_SIZE(struct otr_ioc_slot, 24);
+
+#define OTR_IOC_ATTACH     OTR_IOC(32, struct otr_ioc_attach)
+#define OTR_IOC_TWIN       OTR_IOC(33, struct otr_ioc_twin)
+#define OTR_IOC_START      OTR_IOC(34, struct otr_ioc_slot)
+#define OTR_IOC_WAIT       OTR_IOC(35, struct otr_ioc_wait)
+#define OTR_IOC_KICK       OTR_IOC(36, struct otr_ioc_slot)
+#define OTR_IOC_ZAP        OTR_IOC(37, struct otr_ioc_slot)
+#define OTR_IOC_STOP       OTR_IOC(38, struct otr_ioc_slot)
+#define OTR_IOC_CONT       OTR_IOC(39, struct otr_ioc_slot)
+
+#endif
