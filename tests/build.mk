@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# `make test` runs all tests, `make vm-test` those in the test machine (FILES=
+# picks some), `make soak` what takes longer than a CI run (SHARD= picks one).
+.SECONDEXPANSION:
+
+.PHONY: test vm-test soak
+# The second expansion sees the unit tests of the folders read after this one.
+test: all $$(UNIT_TESTS)
+	$(Q)UNIT_TESTS="$(UNIT_TESTS)" tests/run
+vm-test: all
+	$(Q)tests/run $(or $(FILES),vm)
+soak: all
+	$(Q)tests/run-soak $(SHARD)
