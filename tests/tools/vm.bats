@@ -38,7 +38,7 @@ setup() {
     sleep 2
     qemu=$(pgrep -f "path=$TMPDIR/outrigger-vm")
     kill -TERM $!
-    run wait $!
+    wait $! && status=0 || status=$?
     [ "$status" -eq 143 ]
     for pid in $qemu; do [ ! -d "/proc/$pid" ]; done
     [ -z "$(find "$TMPDIR" -name 'outrigger-vm.*')" ]
