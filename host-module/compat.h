@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Every difference between the kernel versions that the module supports.
+ * No other file of the module looks at LINUX_VERSION_CODE.
+ */
+#ifndef OUTRIGGER_COMPAT_H
+#define OUTRIGGER_COMPAT_H
+
+#include <linux/gfp.h>
+#include <linux/mm.h>
+#include <linux/pfn_t.h>
+#include <linux/version.h>
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
+{
+	vma->vm_flags |= flags;
+}
+#endif
+
+/* huge_fault got an order instead of an enum in 6.6. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
+#define OTR_HUGE_FAULT(name, vmf, order) \
+	vm_fault_t name(struct vm_fault *vmf, enum page_entry_size otr_pe_size)
+#define OTR_HUGE_IS_PMD(order) (otr_pe_size == PE_SIZE_PMD)
+#else
+#define OTR_HUGE_FAULT(name, vmf, order) \
+	vm_fault_t name(struct vm_fault *vmf, unsigned int order)
+#define OTR_HUGE_IS_PMD(order) ((order) == PMD_ORDER)
+#endif
+
+/* pte_offset_map() of a page table that may go away became the rule in 6.5;
+ * nothing here needs it. page_mapcount() lost its users in 6.12. */
+static inline int otr_page_maps(struct page *page)
+{
+	return atomic_read(&page->_mapcount) + 1;
+}
+
+#endif

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The first way to memory: whole memory blocks, hot-removed from Linux and
+ * registered again as device memory, so that they have struct pages and a
+ * write-back mapping but no allocator. Called by memory.c under otr_memory_lock.
+ */
+#include <linux/delay.h>
+#include <linux/fs.h>
+#include <linux/kthread.h>
+#include <linux/memory.h>
+#include <linux/memory_hotplug.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+#include <linux/slab.h>
+
+#include "outrigger.h"
+
+#define OFFLINE_TIMEOUT_MS 15000
+#define AUTO_ONLINE "/sys/devices/system/memory/auto_online_blocks"
+/* Pages that look unmovable may just be on their way to a list. */
+#define ODD_PAGES_MAX 256
+
+/* ---- Removing ---- */
+
+/* offline_and_remove_memory() migrates until it succeeds or a signal is
+ * pending; a thread of its own can be given that signal after a bound. */
+struct offline_job {
+	u64 start;
+	u64 bytes;
+	int ret;
+	struct completion done;
+};
+
+static int offline_thread(void *arg)
+{
+	struct offline_job *job = arg;
+
+	allow_signal(SIGUSR1);
+	job->ret = offline_and_remove_memory(job->start, job->bytes);
+	complete(&job->done);
+	return 0;
+}
+
+static int offline_bounded(u64 start, u64 bytes)
+{
+	struct offline_job job = { .start = start, .bytes = bytes };
+	struct task_struct *t;
+
+	init_completion(&job.done);
+	t = kthread_create(offline_thread, &job, "otr_offline");
+	if (IS_ERR(t))
+		return PTR_ERR(t);
+	get_task_struct(t);
+	wake_up_process(t);
+	if (wait_for_completion_killable_timeout(&job.done,
+			msecs_to_jiffies(OFFLINE_TIMEOUT_MS)) <= 0) {
+		send_sig(SIGUSR1, t, 1);
+		wait_for_completion(&job.done);
+	}
+	put_task_struct(t);
+	return job.ret;
+}
+
+/* Whether a block is whole, online, on the node, and looks movable. */
+static bool block_fits(unsigned long pfn, unsigned long count, int node)
+{
+	unsigned long i, odd = 0;
+	struct page *page;
+
+	for (i = 0; i < count; i++) {
+		if (!(i % PAGES_PER_SECTION)) {
+			if (!pfn_to_online_page(pfn + i))
+				return false;
+			cond_resched();
+		}
+		page = pfn_to_page(pfn + i);
+		if (page_to_nid(page) != node || PageReserved(page))
+			return false;
+		if (page_count(page) && !PageLRU(page) && ++odd > ODD_PAGES_MAX &&
+		    page_zonenum(page) != ZONE_MOVABLE)
+			return false;
+	}
+	return true;
+}
+
+static struct otr_chunk *take_block(struct otr_partition *p, u64 start, u64 bytes, int node)
+{
+	struct otr_chunk *c = kzalloc(sizeof(*c), GFP_KERNEL);
+	void *mapped;
+	int ret;
+
+	if (!c)
+		return ERR_PTR(-ENOMEM);
+	ret = offline_bounded(start, bytes);
+	if (ret) {
+		kfree(c);
+		return ERR_PTR(ret);
+	}
+	c->start = start;
+	c->bytes = bytes;
+	c->node = node;
+	c->kind = OTR_MEM_BLOCK;
+	otr_chunk_name(c, p);
+	c->res = (struct resource){
+		.start = start, .end = start + bytes - 1, .name = c->name,
+		.flags = IORESOURCE_MEM | IORESOURCE_BUSY,
+	};
+	ret = insert_resource(&iomem_resource, &c->res);
+	if (ret)
+		goto give_back;
+	c->pgmap.type = MEMORY_DEVICE_GENERIC;
+	c->pgmap.nr_range = 1;
+	c->pgmap.range.start = start;
+	c->pgmap.range.end = start + bytes - 1;
+	mapped = memremap_pages(&c->pgmap, node);
+	if (IS_ERR(mapped)) {
+		ret = PTR_ERR(mapped);
+		release_resource(&c->res);
+		goto give_back;
+	}
+	return c;
+give_back:
+	otr_pr(err, p, "memory block at %#llx cannot be registered (error %d)\n", start, ret);
+	if (add_memory(node, start, bytes, MHP_NONE))
+		pr_err("memory at %#llx is lost until the next boot\n", start);
+	kfree(c);
+	return ERR_PTR(ret);
+}
+
+/* One node, from the top down, so that the blocks tend to be contiguous. */
+static int take_on_node(struct otr_partition *p, int node, u64 bytes, u64 *taken,
+			struct list_head *to, bool dry)
+{
+	unsigned long count = memory_block_size_bytes() >> PAGE_SHIFT;
+	unsigned long start = ALIGN(node_start_pfn(node), count);
+	unsigned long pfn = ALIGN_DOWN(node_end_pfn(node), count);
+	struct otr_chunk *c;
+
+	while (*taken < bytes && pfn >= start + count) {
+		pfn -= count;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		if (!block_fits(pfn, count, node))
+			continue;
+		if (!dry) {
+			c = take_block(p, PFN_PHYS(pfn), PFN_PHYS(count), node);
+			if (IS_ERR(c)) {
+				if (PTR_ERR(c) == -ENOMEM)
+					return -ENOMEM;
+				continue;	/* unmovable: try the next one */
+			}
+			list_add(&c->link, to);
+		}
+		*taken += PFN_PHYS(count);
+	}
+	return 0;
+}
+
+int otr_block_take(struct otr_partition *p, int node, u64 bytes, u64 *taken,
+		   struct list_head *to, bool dry)
+{
+	int nid, ret = 0;
+
+	if (node >= 0)
+		return take_on_node(p, node, bytes, taken, to, dry);
+	for (nid = MAX_NUMNODES - 1; nid >= 0 && !ret && *taken < bytes; nid--)
+		if (node_online(nid) && node_state(nid, N_MEMORY))
+			ret = take_on_node(p, nid, bytes, taken, to, dry);
+	return ret;
+}
+
+/* ---- Returning ---- */
+
+struct sysfs_job {
+	struct work_struct work;
+	const char *path;
+	const char *write;           /* 0: read only */
+	char old[32];
+	int ret;
+};
+
+/* In a kernel worker, whose root directory is the machine's. */
+static void sysfs_work(struct work_struct *work)
+{
+	struct sysfs_job *job = container_of(work, struct sysfs_job, work);
+	struct file *f = filp_open(job->path, O_RDWR, 0);
+	loff_t pos = 0;
+	ssize_t n;
+
+	if (IS_ERR(f)) {
+		job->ret = PTR_ERR(f);
+		return;
+	}
+	n = kernel_read(f, job->old, sizeof(job->old) - 1, &pos);
+	job->old[n > 0 ? n : 0] = 0;
+	pos = 0;
+	n = kernel_write(f, job->write, strlen(job->write), &pos);
+	job->ret = n < 0 ? n : 0;
+	filp_close(f, NULL);
+}
+
+static int sysfs_write(struct sysfs_job *job, const char *path, const char *what)
+{
+	job->path = path;
+	job->write = what;
+	INIT_WORK_ONSTACK(&job->work, sysfs_work);
+	queue_work(otr_wq, &job->work);
+	flush_work(&job->work);
+	destroy_work_on_stack(&job->work);
+	return job->ret;
+}
+
+/* Pins that Linux still has on the memory (O_DIRECT, vmsplice) end by themselves. */
+static int wait_unpinned(struct otr_chunk *c)
+{
+	unsigned long pfn = PHYS_PFN(c->start), end = PHYS_PFN(c->start + c->bytes);
+	unsigned long stop = jiffies + 5 * HZ;
+
+	for (; pfn < end; pfn++) {
+		while (page_ref_count(pfn_to_page(pfn)) > 1) {
+			if (time_after(jiffies, stop)) {
+				pr_err("page %#lx is still in use by Linux\n", pfn);
+				return -EBUSY;
+			}
+			msleep(20);
+		}
+	}
+	return 0;
+}
+
+int otr_block_return(struct otr_chunk *c)
+{
+	struct sysfs_job job, back;
+	int ret = wait_unpinned(c), set;
+
+	if (ret)
+		return ret;
+	memunmap_pages(&c->pgmap);
+	release_resource(&c->res);
+	/* Comes back online and movable, whatever the machine's default. */
+	set = sysfs_write(&job, AUTO_ONLINE, "online_movable");
+	ret = add_memory(c->node, c->start, c->bytes, MHP_NONE);
+	if (!set)
+		sysfs_write(&back, AUTO_ONLINE, strim(job.old));
+	if (ret)
+		pr_err("memory at %#llx was not taken back by Linux (error %d) and is lost until the next boot\n",
+		       c->start, ret);
+	else if (!pfn_to_online_page(PHYS_PFN(c->start)))
+		pr_warn("memory at %#llx is back but offline; echo online_movable > /sys/devices/system/memory/memory%llu/state\n",
+			c->start, c->start / memory_block_size_bytes());
+	return 0;
+}

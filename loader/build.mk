@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# liboutrigger.a; a program that links it also needs LOADER_LIBS.
+
+LOADER_OBJS := $(call objs,user,$(addprefix loader/,error.c device.c image.c sys.c module.c))
+LOADER_LIB  := $(O)/liboutrigger.a
+LOADER_LIBS := $(LOADER_LIB) -lelf -lkmod
+
+EXTRA += $(LOADER_LIB)
+$(LOADER_LIB): $(LOADER_OBJS)
+	$(call say,AR,$@)
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
