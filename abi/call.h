@@ -59,8 +59,10 @@ OTR_ASSERT_SIZE(struct otr_slot, 128);
 
 /*
  * Private page. Zaps: the co-kernel has removed translations of [start, end)
- * and keeps the frames in quarantine until zap_head passes the entry. If the
- * ring is full it widens the last entry instead of waiting.
+ * and keeps the frames in quarantine until zap_head passes the entry. An entry
+ * below zap_tail does not change; while the ring is full the co-kernel gathers
+ * later ranges on its own side, sends OTR_MSG_ZAP, and posts no call before they
+ * are in.
  */
 #define OTR_ZAP_COUNT 128u
 struct otr_zap {

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Pages on demand. */
+#include "cokernel/lib/atomic.h"
+#include "cokernel/lib/errno.h"
+#include "cokernel/lib/string.h"
+#include "cokernel/mm/mm_internal.h"
+
+static bool entry_allows(uint64_t e, uint32_t access)
+{
+	if (!(e & PTE_PRESENT))
+		return false;
+	if (access == MM_WRITE)
+		return e & PTE_WRITE;
+	return access != MM_EXEC || !(e & PTE_NX);
+}
+
+static bool vma_allows(const struct vma *v, uint32_t access)
+{
+	/* As on every x86 Linux, what may be written or run may be read. */
+	return access == MM_READ ? v->prot != 0 : v->prot & access;
+}
+
+/* What a fault at va needs, under the lock. */
+struct need {
+	uint64_t va;                /* start of the page */
+	uint32_t order;
+	uint32_t prot;
+	bool copy;                  /* of the frame below, which is shared */
+	paddr_t from;
+};
+
+/* 1: nothing to do; 0: *n says what; else -errno. */
+static int examine(struct mm *mm, uint64_t va, uint32_t access, struct need *n)
+{
+	struct vma *v = vma_find(mm, va);
+	uint64_t large = ALIGN_DOWN(va, LARGE_SIZE), *e;
+	int level;
+
+	if (!v || v->start > va)
+		return -EFAULT;
+	if (!vma_allows(v, access))
+		return -EACCES;
+	e = pt_walk(mm->root, va, &level);
+	if (entry_allows(*e, access))
+		return 1;
+	*n = (struct need){ .va = ALIGN_DOWN(va, PAGE_SIZE), .prot = v->prot };
+	if (pte_used(*e)) {
+		struct page *p = phys_to_page(PADDR(*e & PTE_ADDR));
+
+		if (!(*e & PTE_COW) || level)
+			return -EACCES;
+		if (atomic_load(&p->refs) == 1) {
+			store_relaxed(e, (*e & ~PTE_COW) | PTE_WRITE);
+			return 1;
+		}
+		n->copy = true;
+		n->from = PADDR(*e & PTE_ADDR);
+		page_get(p);
+		return 0;
+	}
+	if (level >= 1 && !(v->flags & MM_NOHUGE) && v->start <= large && v->end >= large + LARGE_SIZE) {
+		n->va = large;
+		n->order = ORDER_LARGE;
+	}
+	return 0;
+}
+
+static int install(struct mm *mm, const struct need *n, struct page *p)
+{
+	uint64_t *e = pt_ensure(mm->root, n->va, n->order == ORDER_LARGE, page_alloc_table);
+	uint64_t old;
+
+	if (!e)
+		return -ENOMEM;
+	old = *e;
+	if (n->copy) {
+		if ((old & PTE_ADDR) != n->from.v || !(old & PTE_COW))
+			return -EAGAIN;
+		store_release(e, page_to_phys(p).v | pte_flags(n->prot));
+		tlb_flush(mm, n->va, n->va + PAGE_SIZE);
+		zap_push(mm, n->va, n->va + PAGE_SIZE);
+		return 0;
+	}
+	if (pte_used(old))
+		return -EAGAIN;
+	store_release(e, page_to_phys(p).v | pte_flags(n->prot) |
+		      (n->order == ORDER_LARGE ? PTE_LARGE : 0));
+	mm->resident_pages += 1ul << n->order;
+	return 0;
+}
+
+int mm_fault(struct mm *mm, uint64_t va, uint32_t access)
+{
+	for (;;) {
+		struct need n, again;
+		struct page *p = NULL;
+		int ret;
+
+		spin_lock(&mm->lock);
+		ret = examine(mm, va, access, &n);
+		spin_unlock(&mm->lock);
+		if (ret)
+			return ret > 0 ? 0 : ret;
+		/* Zeroing 2 MiB takes long: without the lock. */
+		if (n.order)
+			p = page_alloc_zeroed(n.order);
+		if (!p) {
+			n.order = 0;
+			n.va = ALIGN_DOWN(va, PAGE_SIZE);
+			p = n.copy ? page_alloc(0) : page_alloc_zeroed(0);
+		}
+		if (!p) {
+			if (n.copy)
+				page_put(phys_to_page(n.from));
+			if (mm_collect(mm))
+				continue;
+			return -ENOMEM;
+		}
+		if (n.copy)
+			memcpy(page_to_virt(p), phys_to_virt(n.from), PAGE_SIZE);
+		spin_lock(&mm->lock);
+		ret = examine(mm, va, access, &again);
+		if (!ret) {
+			if (again.copy)
+				page_put(phys_to_page(again.from));
+			if (again.copy != n.copy || again.prot != n.prot || (n.order && !again.order))
+				ret = -EAGAIN;
+			else
+				ret = install(mm, &n, p);
+		}
+		spin_unlock(&mm->lock);
+		if (n.copy)
+			page_put(phys_to_page(n.from));     /* examine()'s */
+		if (n.copy && !ret)
+			page_put(phys_to_page(n.from));     /* the entry's */
+		if (ret)
+			page_put(p);
+		if (ret != -EAGAIN)
+			return ret > 0 ? 0 : ret;
+	}
+}
+
+int mm_populate(struct mm *mm, uint64_t va, uint64_t bytes, uint32_t access)
+{
+	uint64_t end = va + bytes;
+
+	if (!bytes)
+		return 0;
+	if (va < OTR_USER_START || end < va || end > OTR_USER_END)
+		return -EFAULT;
+	while (va < end) {
+		int level;
+		uint64_t e = load_relaxed(pt_walk(mm->root, va, &level));
+
+		if (unlikely(!entry_allows(e, access))) {
+			int err = mm_fault(mm, va, access);
+
+			if (err)
+				return err;
+			continue;
+		}
+		va = ALIGN_DOWN(va, 1ull << (PAGE_SHIFT + 9 * level)) + (1ull << (PAGE_SHIFT + 9 * level));
+	}
+	return 0;
+}

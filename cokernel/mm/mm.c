@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "cokernel/mm/mm.h"
+#include "cokernel/arch/x86_64/x86.h"
+#include "cokernel/lib/atomic.h"
+#include "cokernel/lib/errno.h"
+#include "cokernel/lib/string.h"
+#include "cokernel/mm/kmem.h"
+#include "cokernel/mm/kvm.h"
+#include "cokernel/mm/mm_internal.h"
+
+struct mm *mm_create(struct otr_ctx_private *zaps)
+{
+	struct mm *mm = kmem_zalloc(sizeof(*mm));
+
+	if (!mm)
+		return NULL;
+	mm->root = kvm_root_alloc();
+	if (!mm->root.v) {
+		kmem_free(mm);
+		return NULL;
+	}
+	list_init(&mm->quarantine);
+	mm->vmas.seed = (uint32_t)rdtsc();
+	mm->mmap_top = OTR_USER_END;
+	mm->zaps = zaps;
+	return mm;
+}
+
+static void leave(void *arg)
+{
+	struct cpu *c = this_cpu();
+
+	if (!arg || c->mm != arg)
+		return;
+	write_cr3(kernel_root.v);
+	cpumask_clear(&c->mm->cpus, c->index);
+	c->mm = NULL;
+}
+
+void mm_leave(void)
+{
+	leave(this_cpu()->mm);
+}
+
+void mm_destroy(struct mm *mm)
+{
+	struct list *l;
+	struct vma *v;
+
+	leave(mm);
+	xcall(&mm->cpus, leave, mm);
+	while ((v = vma_of(tree_first(&mm->vmas))))
+		vma_delete(mm, v);
+	pages_free_all(mm);
+	while ((l = list_pop_front(&mm->quarantine)))
+		page_put(list_entry(l, struct page, link));
+	kvm_root_free(mm->root);
+	kmem_free(mm);
+}
+
+void mm_switch(struct mm *mm)
+{
+	struct cpu *c = this_cpu();
+
+	if (c->mm)
+		cpumask_clear(&c->mm->cpus, c->index);
+	/* The bit before CR3, so that a flush cannot miss this CPU. */
+	cpumask_set(&mm->cpus, c->index);
+	c->mm = mm;
+	write_cr3(mm->root.v);
+}
+
+static bool range_ok(uint64_t addr, uint64_t bytes)
+{
+	return addr >= OTR_USER_START && bytes <= OTR_USER_END && addr <= OTR_USER_END - bytes &&
+	       !(addr & (PAGE_SIZE - 1));
+}
+
+/* Removes areas and pages of the range; boundaries are cut already. */
+static int remove_range(struct mm *mm, uint64_t start, uint64_t end)
+{
+	struct vma *v, *next;
+	int err = vma_cut(mm, start, end);
+
+	if (err)
+		return err;
+	err = pages_remove(mm, start, end);
+	if (err)
+		return err;
+	for (v = vma_find(mm, start); v && v->start < end; v = next) {
+		next = vma_next(v);
+		vma_delete(mm, v);
+	}
+	return 0;
+}
+
+int64_t mm_map(struct mm *mm, uint64_t addr, uint64_t bytes, uint32_t prot, uint32_t flags)
+{
+	uint64_t align = PAGE_SIZE;
+	struct vma *v;
+	int err = 0;
+
+	if (!bytes || bytes > OTR_USER_END)
+		return bytes ? -ENOMEM : -EINVAL;
+	bytes = ALIGN_UP(bytes, PAGE_SIZE);
+	spin_lock(&mm->lock);
+	if (flags & MM_FIXED) {
+		if (!range_ok(addr, bytes)) {
+			err = addr & (PAGE_SIZE - 1) ? -EINVAL : -ENOMEM;
+			goto out;
+		}
+		v = vma_find(mm, addr);
+		if (v && v->start < addr + bytes) {
+			err = flags & MM_NOREPLACE ? -EEXIST : remove_range(mm, addr, addr + bytes);
+			if (err)
+				goto out;
+		}
+	} else {
+		if (bytes >= LARGE_SIZE)
+			align = LARGE_SIZE;
+		addr = vma_find_gap(mm, addr, bytes, align);
+		if (!addr) {
+			err = -ENOMEM;
+			goto out;
+		}
+	}
+	err = vma_add(mm, addr, addr + bytes, prot, flags & MM_NOHUGE);
+out:
+	spin_unlock(&mm->lock);
+	if (err)
+		return err;
+	if (flags & MM_POPULATE && prot)
+		mm_populate(mm, addr, bytes, prot & MM_WRITE ? MM_WRITE : MM_READ);
+	return (int64_t)addr;
+}
+
+int mm_unmap(struct mm *mm, uint64_t addr, uint64_t bytes)
+{
+	int err;
+
+	bytes = ALIGN_UP(bytes, PAGE_SIZE);
+	if (!bytes || addr & (PAGE_SIZE - 1) || addr + bytes < addr)
+		return -EINVAL;
+	if (!range_ok(addr, bytes))
+		return addr < OTR_USER_END && addr + bytes <= OTR_USER_END ? 0 : -EINVAL;
+	spin_lock(&mm->lock);
+	err = remove_range(mm, addr, addr + bytes);
+	/* Freed room above is found again by the next search. */
+	if (!err && addr + bytes > mm->mmap_next)
+		mm->mmap_next = MIN(addr + bytes, mm->mmap_top);
+	spin_unlock(&mm->lock);
+	mm_collect(mm);
+	if (mm->quarantine_pages > 8192 && mm_ask_zap)
+		mm_ask_zap(mm);
+	return err;
+}
+
+/* -ENOMEM unless areas cover [start, end) without a gap. */
+static int covered(struct mm *mm, uint64_t start, uint64_t end)
+{
+	struct vma *v = vma_find(mm, start);
+	uint64_t at = start;
+
+	for (; v && v->start <= at && at < end; v = vma_next(v))
+		at = v->end;
+	return at >= end ? 0 : -ENOMEM;
+}
+
+int mm_protect(struct mm *mm, uint64_t addr, uint64_t bytes, uint32_t prot)
+{
+	uint64_t end;
+	struct vma *v;
+	int err;
+
+	if (addr & (PAGE_SIZE - 1) || prot & ~7u)
+		return -EINVAL;
+	bytes = ALIGN_UP(bytes, PAGE_SIZE);
+	if (!bytes)
+		return 0;
+	if (!range_ok(addr, bytes))
+		return -ENOMEM;
+	end = addr + bytes;
+	spin_lock(&mm->lock);
+	err = covered(mm, addr, end);
+	if (!err)
+		err = vma_cut(mm, addr, end);
+	if (!err)
+		err = pages_protect(mm, addr, end, prot);
+	if (!err)
+		for (v = vma_find(mm, addr); v && v->start < end; ) {
+			uint64_t next = v->end;
+
+			v->prot = prot;
+			vma_try_join(mm, v);
+			v = vma_find(mm, next);
+		}
+	spin_unlock(&mm->lock);
+	return err;
+}
+
+int mm_discard(struct mm *mm, uint64_t addr, uint64_t bytes)
+{
+	int err;
+
+	bytes = ALIGN_UP(bytes, PAGE_SIZE);
+	if (addr & (PAGE_SIZE - 1))
+		return -EINVAL;
+	if (!bytes)
+		return 0;
+	if (!range_ok(addr, bytes))
+		return -ENOMEM;
+	spin_lock(&mm->lock);
+	err = pages_remove(mm, addr, addr + bytes);
+	if (!err)
+		err = covered(mm, addr, addr + bytes);
+	spin_unlock(&mm->lock);
+	mm_collect(mm);
+	return err;
+}
+
+int64_t mm_remap(struct mm *mm, uint64_t old, uint64_t old_bytes, uint64_t new_bytes,
+		 uint32_t flags, uint64_t new_addr)
+{
+	struct vma *v, *next;
+	uint64_t to;
+	int64_t ret;
+
+	old_bytes = ALIGN_UP(old_bytes, PAGE_SIZE);
+	new_bytes = ALIGN_UP(new_bytes, PAGE_SIZE);
+	if (flags & ~3u || (flags & 3) == 2 || !new_bytes || !old_bytes ||
+	    !range_ok(old, old_bytes) || new_bytes > OTR_USER_END)
+		return -EINVAL;
+	if (flags & 2 && (!range_ok(new_addr, new_bytes) ||
+			  (new_addr < old + old_bytes && old < new_addr + new_bytes)))
+		return -EINVAL;
+	spin_lock(&mm->lock);
+	v = vma_find(mm, old);
+	if (!v || v->start > old || v->end < old + old_bytes) {
+		ret = -EFAULT;
+		goto out;
+	}
+	if (!(flags & 2)) {
+		if (new_bytes <= old_bytes) {
+			ret = new_bytes < old_bytes ?
+			      remove_range(mm, old + new_bytes, old + old_bytes) : 0;
+			ret = ret ? ret : (int64_t)old;
+			goto out;
+		}
+		next = vma_next(v);
+		if (v->end == old + old_bytes && old + new_bytes <= OTR_USER_END &&
+		    (!next || next->start >= old + new_bytes)) {
+			ret = vma_add(mm, v->end, old + new_bytes, v->prot, v->flags);
+			ret = ret ? ret : (int64_t)old;
+			goto out;
+		}
+		if (!(flags & 1)) {
+			ret = -ENOMEM;
+			goto out;
+		}
+		to = vma_find_gap(mm, 0, new_bytes, new_bytes >= LARGE_SIZE ? LARGE_SIZE : PAGE_SIZE);
+		if (!to) {
+			ret = -ENOMEM;
+			goto out;
+		}
+	} else {
+		to = new_addr;
+		ret = remove_range(mm, to, to + new_bytes);
+		if (ret)
+			goto out;
+		v = vma_find(mm, old);
+	}
+	ret = vma_cut(mm, old, old + old_bytes);
+	if (ret)
+		goto out;
+	v = vma_find(mm, old);
+	ret = pages_move(mm, old, to, MIN(old_bytes, new_bytes));
+	if (!ret)
+		ret = vma_add(mm, to, to + new_bytes, v->prot, v->flags);
+	if (!ret)
+		ret = remove_range(mm, old, old + old_bytes);
+	if (!ret)
+		ret = (int64_t)to;
+out:
+	spin_unlock(&mm->lock);
+	mm_collect(mm);
+	return ret;
+}
+
+uint64_t mm_brk(struct mm *mm, uint64_t addr)
+{
+	uint64_t old_end = ALIGN_UP(mm->brk, PAGE_SIZE), new_end = ALIGN_UP(addr, PAGE_SIZE);
+	struct vma *v;
+
+	spin_lock(&mm->lock);
+	if (addr < mm->brk_start || addr >= OTR_USER_END)
+		goto out;
+	if (new_end < old_end) {
+		if (remove_range(mm, new_end, old_end))
+			goto out;
+	} else if (new_end > old_end) {
+		v = vma_find(mm, old_end);
+		if ((v && v->start < new_end) ||
+		    vma_add(mm, old_end, new_end, MM_READ | MM_WRITE, 0))
+			goto out;
+	}
+	mm->brk = addr;
+out:
+	spin_unlock(&mm->lock);
+	return mm->brk;
+}
+
+void mm_clear(struct mm *mm)
+{
+	spin_lock(&mm->lock);
+	remove_range(mm, OTR_USER_START, OTR_USER_END);
+	mm->brk_start = mm->brk = 0;
+	mm->mmap_next = 0;
+	spin_unlock(&mm->lock);
+}

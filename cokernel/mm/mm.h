@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A program's address space: areas (VMAs) in a tree, pages on demand, 2 MiB at a
+ * time where an area covers them. Frames that the proxy may map stay in
+ * quarantine after they were unmapped until the host has zapped them there
+ * (abi/call.h). All functions take mm->lock themselves.
+ */
+#ifndef COKERNEL_MM_MM_H
+#define COKERNEL_MM_MM_H
+
+#include "abi/call.h"
+#include "cokernel/arch/x86_64/cpu.h"
+#include "cokernel/arch/x86_64/paging.h"
+#include "cokernel/lib/list.h"
+#include "cokernel/lib/spinlock.h"
+#include "cokernel/lib/tree.h"
+#include "cokernel/lib/types.h"
+
+/* Protection; Linux's PROT_* values. */
+#define MM_READ  1u
+#define MM_WRITE 2u
+#define MM_EXEC  4u
+
+/* mm_map() flags */
+#define MM_FIXED      1u    /* at this address, replacing what is there */
+#define MM_NOREPLACE  2u    /* with MM_FIXED: -EEXIST instead */
+#define MM_NOHUGE     4u
+#define MM_POPULATE   8u
+
+struct vma {
+	struct tree_node node;      /* key: start */
+	uint64_t start, end;
+	uint32_t prot;
+	uint32_t flags;             /* MM_NOHUGE */
+};
+
+struct mm {
+	struct spinlock lock;
+	paddr_t root;
+	struct tree vmas;
+	uint64_t mmap_top;          /* new mappings lie below */
+	uint64_t mmap_next;         /* where the next search starts */
+	uint64_t brk_start, brk;
+	uint64_t mapped_bytes;      /* sum of the areas */
+	uint64_t resident_pages;
+	struct cpumask cpus;        /* where it is in CR3; any CPU, atomic */
+
+	struct otr_ctx_private *zaps;   /* NULL: no proxy, nothing to wait for */
+	uint64_t zap_tail;          /* our own copy */
+	uint64_t overflow_start, overflow_end;  /* waits for room in the ring */
+	struct list quarantine;     /* pages; tag: the zap that must be done */
+	uint64_t quarantine_pages;
+};
+
+/* Called when memory or the zap ring needs the host's help; set by ipc/. */
+extern void (*mm_ask_zap)(struct mm *mm);
+
+struct mm *mm_create(struct otr_ctx_private *zaps);
+/* Frees everything; no thread runs on it and the proxy has no mapping left. */
+void mm_destroy(struct mm *mm);
+/* Loads it on the calling CPU. */
+void mm_switch(struct mm *mm);
+/* Unloads whatever is loaded on the calling CPU. */
+void mm_leave(void);
+
+/* Address or -errno. addr is a hint unless MM_FIXED. */
+int64_t mm_map(struct mm *mm, uint64_t addr, uint64_t bytes, uint32_t prot, uint32_t flags);
+int mm_unmap(struct mm *mm, uint64_t addr, uint64_t bytes);
+int mm_protect(struct mm *mm, uint64_t addr, uint64_t bytes, uint32_t prot);
+/* mremap(2) with Linux's flags (MAYMOVE 1, FIXED 2). */
+int64_t mm_remap(struct mm *mm, uint64_t old, uint64_t old_bytes, uint64_t new_bytes,
+		 uint32_t flags, uint64_t new_addr);
+/* Drops the pages; the area stays and reads zero. -ENOMEM where nothing is mapped. */
+int mm_discard(struct mm *mm, uint64_t addr, uint64_t bytes);
+/* brk(2): the new break, or the old one if it cannot be had. */
+uint64_t mm_brk(struct mm *mm, uint64_t addr);
+/* Empties it for exec. */
+void mm_clear(struct mm *mm);
+
+/* Makes the page of va usable for `access` (MM_READ, MM_WRITE or MM_EXEC).
+ * -EFAULT: nothing is mapped; -EACCES: not this way; -ENOMEM. */
+int mm_fault(struct mm *mm, uint64_t va, uint32_t access);
+/* The same for every page of [va, va + bytes). */
+int mm_populate(struct mm *mm, uint64_t va, uint64_t bytes, uint32_t access);
+/* The number up to which zaps must be applied for a call made now; pushes what
+ * waits for room first. */
+uint64_t mm_zap_seq(struct mm *mm);
+/* Frees quarantined frames whose zaps are done; returns pages freed. */
+uint64_t mm_collect(struct mm *mm);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Between the files of the address space; mm->lock is held throughout. */
+#ifndef COKERNEL_MM_INTERNAL_H
+#define COKERNEL_MM_INTERNAL_H
+
+#include "cokernel/mm/mm.h"
+#include "cokernel/mm/phys.h"
+
+/* A leaf that is mapped but PROT_NONE keeps its frame, not present. */
+#define PTE_NONE_PROT (1ull << 10)
+
+static inline bool pte_used(uint64_t e)
+{
+	return e & (PTE_PRESENT | PTE_NONE_PROT);
+}
+
+static inline struct vma *vma_of(struct tree_node *n)
+{
+	return n ? container_of(n, struct vma, node) : NULL;
+}
+
+/* vma.c: the first area that ends above addr. */
+struct vma *vma_find(struct mm *mm, uint64_t addr);
+struct vma *vma_next(struct vma *v);
+/* Makes area boundaries at start and end. -ENOMEM. */
+int vma_cut(struct mm *mm, uint64_t start, uint64_t end);
+/* Adds an area where there is none, joined with equal neighbours. -ENOMEM. */
+int vma_add(struct mm *mm, uint64_t start, uint64_t end, uint32_t prot, uint32_t flags);
+void vma_delete(struct mm *mm, struct vma *v);
+void vma_try_join(struct mm *mm, struct vma *v);
+/* A free place of `bytes`, aligned; 0 if there is none. */
+uint64_t vma_find_gap(struct mm *mm, uint64_t hint, uint64_t bytes, uint64_t align);
+
+/* pages.c */
+uint64_t pte_flags(uint32_t prot);
+/* Unmaps all frames of the range into quarantine, flushes, zaps. -ENOMEM if a
+ * large page cannot be split: nothing is lost then. */
+int pages_remove(struct mm *mm, uint64_t start, uint64_t end);
+int pages_protect(struct mm *mm, uint64_t start, uint64_t end, uint32_t prot);
+/* Moves the entries of a range elsewhere; the target has none. -ENOMEM. */
+int pages_move(struct mm *mm, uint64_t from, uint64_t to, uint64_t bytes);
+void pages_free_all(struct mm *mm);
+void tlb_flush(struct mm *mm, uint64_t start, uint64_t end);
+/* zap.c */
+void zap_push(struct mm *mm, uint64_t start, uint64_t end);
+void quarantine_add(struct mm *mm, struct page *p);
+
+#endif

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The page-table side of an address space. */
+#include "cokernel/arch/x86_64/x86.h"
+#include "cokernel/lib/atomic.h"
+#include "cokernel/lib/errno.h"
+#include "cokernel/mm/kvm.h"
+#include "cokernel/mm/mm_internal.h"
+
+/* Above this many pages a full flush is cheaper than one by one (the value
+ * that Linux uses too, tlb_single_page_flush_ceiling). */
+#define FLUSH_SINGLE_MOST 33u
+
+uint64_t pte_flags(uint32_t prot)
+{
+	uint64_t f = PTE_USER | PTE_ACCESSED | PTE_DIRTY;
+
+	if (!prot)
+		return f | PTE_NONE_PROT | PTE_NX;
+	f |= PTE_PRESENT;
+	if (prot & MM_WRITE)
+		f |= PTE_WRITE;
+	if (!(prot & MM_EXEC))
+		f |= PTE_NX;
+	return f;
+}
+
+/* ---- TLB ---- */
+
+struct flush {
+	struct mm *mm;
+	uint64_t start, end;
+};
+
+static void flush_here(void *arg)
+{
+	struct flush *f = arg;
+
+	if (this_cpu()->mm != f->mm)
+		return;
+	if ((f->end - f->start) >> PAGE_SHIFT > FLUSH_SINGLE_MOST) {
+		write_cr3(read_cr3());
+		return;
+	}
+	for (uint64_t va = f->start; va < f->end; va += PAGE_SIZE)
+		invlpg(va);
+}
+
+void tlb_flush(struct mm *mm, uint64_t start, uint64_t end)
+{
+	struct flush f = { mm, start, end };
+
+	flush_here(&f);
+	xcall(&mm->cpus, flush_here, &f);
+}
+
+/* ---- Entries ---- */
+
+static uint64_t span(int level)
+{
+	return 1ull << (PAGE_SHIFT + 9 * level);
+}
+
+/* Turns the 2 MiB page at va into 512 small ones with the same rights. */
+static int split_large(struct mm *mm, uint64_t *e)
+{
+	uint64_t v = *e, flags = v & ~(PTE_ADDR | PTE_LARGE), pa = v & PTE_ADDR;
+	paddr_t table = page_alloc_table();
+	uint64_t *t;
+
+	if (!table.v)
+		return -ENOMEM;
+	t = phys_to_virt(table);
+	for (uint64_t i = 0; i < 512; i++)
+		t[i] = (pa + i * PAGE_SIZE) | flags;
+	page_split(phys_to_page(PADDR(pa)));
+	store_release(e, table.v | PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_ACCESSED);
+	return 0;
+}
+
+/* The leaf for va, split if it reaches out of [start, end). Sets *next to the
+ * address behind it. NULL: nothing is mapped up to *next. */
+static uint64_t *leaf_in(struct mm *mm, uint64_t va, uint64_t start, uint64_t end,
+			 uint64_t *next, int *level, int *err)
+{
+	uint64_t *e = pt_walk(mm->root, va, level);
+
+	*err = 0;
+	*next = ALIGN_DOWN(va, span(*level)) + span(*level);
+	if (!pte_used(*e))
+		return NULL;
+	if (*level == 1 && (ALIGN_DOWN(va, LARGE_SIZE) < start || *next > end)) {
+		*err = split_large(mm, e);
+		if (*err)
+			return NULL;
+		e = pt_walk(mm->root, va, level);
+		*next = ALIGN_DOWN(va, PAGE_SIZE) + PAGE_SIZE;
+	}
+	return e;
+}
+
+int pages_remove(struct mm *mm, uint64_t start, uint64_t end)
+{
+	uint64_t va = start, next;
+	struct list gone = LIST_INIT(gone), *l;
+	bool any = false;
+	int err = 0;
+
+	/* Splits first: they may fail, and nothing was removed yet. */
+	for (int side = 0; side < 2; side++) {
+		int level;
+
+		va = side ? end - 1 : start;
+		leaf_in(mm, va, start, end, &next, &level, &err);
+		if (err)
+			return err;
+	}
+	for (va = start; va < end; va = next) {
+		int level;
+		uint64_t *e = leaf_in(mm, va, start, end, &next, &level, &err), v;
+		struct page *p;
+
+		if (!e)
+			continue;
+		v = *e;
+		store_relaxed(e, 0);
+		any = any || v & PTE_PRESENT;
+		p = phys_to_page(PADDR(v & PTE_ADDR));
+		mm->resident_pages -= 1ul << (9 * level);
+		list_push_back(&gone, &p->link);
+	}
+	if (any)
+		tlb_flush(mm, start, end);
+	while ((l = list_pop_front(&gone)))
+		quarantine_add(mm, list_entry(l, struct page, link));
+	if (any)
+		zap_push(mm, start, end);
+	return 0;
+}
+
+int pages_protect(struct mm *mm, uint64_t start, uint64_t end, uint32_t prot)
+{
+	uint64_t va, next, flags = pte_flags(prot);
+	bool less = false;
+	int err = 0;
+
+	for (va = start; va < end; va = next) {
+		int level;
+		uint64_t *e = leaf_in(mm, va, start, end, &next, &level, &err), old, new;
+
+		if (err)
+			break;
+		if (!e)
+			continue;
+		old = *e;
+		new = (old & (PTE_ADDR | PTE_LARGE | PTE_COW)) | flags;
+		if (old & PTE_COW)
+			new &= ~PTE_WRITE;
+		store_relaxed(e, new);
+		if ((old & PTE_PRESENT) && (!(new & PTE_PRESENT) ||
+		    (old & PTE_WRITE && !(new & PTE_WRITE)) || (!(old & PTE_NX) && new & PTE_NX)))
+			less = true;
+	}
+	if (less) {
+		tlb_flush(mm, start, end);
+		zap_push(mm, start, end);
+	}
+	return err;
+}
+
+int pages_move(struct mm *mm, uint64_t from, uint64_t to, uint64_t bytes)
+{
+	uint64_t end = from + bytes, va, next;
+	bool same_large = !((from ^ to) & (LARGE_SIZE - 1));
+	int err = 0;
+
+	/* Tables of the target and splits first. */
+	for (va = from; va < end; va = next) {
+		int level;
+		uint64_t *e = leaf_in(mm, va, from, end, &next, &level, &err);
+
+		if (err)
+			return err;
+		if (e && level == 1 && !same_large) {
+			err = split_large(mm, e);
+			if (err)
+				return err;
+			next = va;
+			continue;
+		}
+		if (e && !pt_ensure(mm->root, to + (va - from), level, page_alloc_table))
+			return -ENOMEM;
+	}
+	for (va = from; va < end; va = next) {
+		int level;
+		uint64_t *e = leaf_in(mm, va, from, end, &next, &level, &err), *t;
+
+		if (!e)
+			continue;
+		t = pt_ensure(mm->root, to + (va - from), level, page_alloc_table);
+		store_relaxed(t, *e);
+		store_relaxed(e, 0);
+	}
+	tlb_flush(mm, from, end);
+	zap_push(mm, from, end);
+	return 0;
+}
+
+static void free_table(paddr_t table, int level)
+{
+	uint64_t *t = phys_to_virt(table);
+
+	for (uint32_t i = 0; i < (level == 3 ? 256u : 512u); i++) {
+		if (!pte_used(t[i]))
+			continue;
+		if (level > 0 && !(t[i] & PTE_LARGE))
+			free_table(PADDR(t[i] & PTE_ADDR), level - 1);
+		else
+			page_put(phys_to_page(PADDR(t[i] & PTE_ADDR)));
+	}
+	if (level < 3)
+		page_put(phys_to_page(table));
+}
+
+void pages_free_all(struct mm *mm)
+{
+	free_table(mm->root, 3);
+}

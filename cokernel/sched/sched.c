@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "cokernel/arch/x86_64/fpu.h"
+#include "cokernel/arch/x86_64/x86.h"
+#include "cokernel/core/clock.h"
+#include "cokernel/core/hotplug.h"
+#include "cokernel/core/log.h"
+#include "cokernel/lib/atomic.h"
+#include "cokernel/lib/errno.h"
+#include "cokernel/lib/string.h"
+#include "cokernel/mm/kmem.h"
+#include "cokernel/mm/kvm.h"
+#include "cokernel/mm/mm.h"
+#include "cokernel/sched/thread.h"
+
+/* How long a thread keeps a CPU that others want. */
+#define SLICE_NS 4000000ull
+
+extern void thread_trampoline(void);
+
+/* ---- Making and freeing ---- */
+
+static void timeout_fired(struct timer *t)
+{
+	thread_unpark(container_of(t, struct thread, timeout));
+}
+
+struct thread *thread_create(void (*fn)(void *arg), void *arg)
+{
+	struct thread *t = kmem_zalloc(sizeof(*t));
+	uint64_t *sp;
+
+	if (!t)
+		return NULL;
+	t->stack_top = kvm_stack_alloc();
+	if (!t->stack_top) {
+		kmem_free(t);
+		return NULL;
+	}
+	/* Above, room for a user thread's registers; below, what
+	 * arch_switch_stack() pops: r15 r14 r13 r12 rbx rbp, return. */
+	sp = (uint64_t *)thread_regs(t);
+	*--sp = 0;
+	*--sp = 0;
+	*--sp = (uint64_t)thread_trampoline;
+	*--sp = 0;
+	*--sp = 0;
+	*--sp = (uint64_t)fn;
+	*--sp = (uint64_t)arg;
+	*--sp = 0;
+	*--sp = 0;
+	t->rsp = (uint64_t)sp;
+	t->timeout.fn = timeout_fired;
+	t->cpu = this_cpu();
+	list_init(&t->run_link);
+	list_init(&t->process_link);
+	list_init(&t->futex_link);
+	memset(&t->affinity, 0xff, sizeof(t->affinity));
+	return t;
+}
+
+int thread_make_user(struct thread *t, struct mm *mm)
+{
+	t->fpu = fpu_alloc();
+	if (!t->fpu)
+		return -ENOMEM;
+	t->mm = mm;
+	return 0;
+}
+
+void thread_free(struct thread *t)
+{
+	kmem_free(t->fpu);
+	kvm_stack_free(t->stack_top);
+	kmem_free(t);
+}
+
+/* ---- Queues ---- */
+
+static bool cpu_is_idle(struct cpu *c)
+{
+	return load_relaxed(&c->current) == c->idle && !load_relaxed(&c->run_count);
+}
+
+/* The last CPU if it is free, else another free one, else the last. */
+static struct cpu *choose_cpu(struct thread *t)
+{
+	struct cpu *last = t->cpu, *least = NULL;
+	bool last_allowed = cpumask_test(&t->affinity, last->index) &&
+			    cpumask_test(&cpu_online_mask, last->index);
+
+	if (last_allowed && cpu_is_idle(last))
+		return last;
+	for (uint32_t w = 0; w < CPU_WORDS; w++) {
+		uint64_t bits = t->affinity.word[w] & load_relaxed(&cpu_online_mask.word[w]);
+
+		for (; bits; bits &= bits - 1) {
+			struct cpu *c = cpu_table[w * 64 + (uint32_t)__builtin_ctzll(bits)];
+
+			if (cpu_is_idle(c))
+				return c;
+			if (!least || c->run_count < least->run_count)
+				least = c;
+		}
+	}
+	return last_allowed ? last : least ? least : this_cpu();
+}
+
+static void enqueue(struct thread *t)
+{
+	struct cpu *c = choose_cpu(t);
+
+	spin_lock(&c->run_lock);
+	t->cpu = c;
+	list_push_back(&c->run_queue, &t->run_link);
+	store_relaxed(&c->run_count, c->run_count + 1);
+	spin_unlock(&c->run_lock);
+	atomic_store(&c->resched, true);
+	cpu_kick(c);
+}
+
+static struct thread *take_from(struct cpu *c, struct cpu *for_cpu)
+{
+	struct thread *t, *found = NULL;
+
+	if (!load_relaxed(&c->run_count))
+		return NULL;
+	spin_lock(&c->run_lock);
+	list_for_each(t, &c->run_queue, run_link)
+		if (cpumask_test(&t->affinity, for_cpu->index)) {
+			found = t;
+			break;
+		}
+	if (found) {
+		list_remove(&found->run_link);
+		store_relaxed(&c->run_count, c->run_count - 1);
+		found->cpu = for_cpu;
+	}
+	spin_unlock(&c->run_lock);
+	return found;
+}
+
+static struct thread *steal(struct cpu *me)
+{
+	struct thread *t = NULL;
+
+	for (uint32_t w = 0; w < CPU_WORDS && !t; w++) {
+		uint64_t bits = load_relaxed(&cpu_online_mask.word[w]);
+
+		for (; bits && !t; bits &= bits - 1) {
+			struct cpu *c = cpu_table[w * 64 + (uint32_t)__builtin_ctzll(bits)];
+
+			if (c != me)
+				t = take_from(c, me);
+		}
+	}
+	return t;
+}
+
+/* ---- Switching ---- */
+
+static void save_user(struct thread *t)
+{
+	if (!t->fpu)
+		return;
+	fpu_save(t);
+	if (cpu_features.fsgsbase) {
+		__asm__ volatile("rdfsbase %0" : "=r"(t->fs_base));
+		t->gs_base = rdmsr(MSR_KERNEL_GS_BASE);
+	}
+}
+
+static void restore_user(struct thread *t)
+{
+	if (!t->fpu)
+		return;
+	fpu_restore(t);
+	if (cpu_features.fsgsbase)
+		__asm__ volatile("wrfsbase %0" : : "r"(t->fs_base));
+	else
+		wrmsr(MSR_FS_BASE, t->fs_base);
+	wrmsr(MSR_KERNEL_GS_BASE, t->gs_base);
+}
+
+void sched_finish_switch(void)
+{
+	struct cpu *c = this_cpu();
+	struct thread *prev = c->prev;
+
+	c->prev = NULL;
+	if (!prev || prev == c->idle)
+		return;
+	if (prev->dead) {
+		if (c->fpu_owner == prev)
+			c->fpu_owner = NULL;
+		thread_free(prev);
+	} else if (prev->requeue) {
+		prev->requeue = false;
+		enqueue(prev);
+	} else {
+		uint32_t parking = PARK_PARKING;
+
+		if (!atomic_compare_exchange_strong(&prev->park, &parking, PARK_PARKED))
+			enqueue(prev);
+	}
+}
+
+static void switch_to(struct cpu *c, struct thread *next)
+{
+	struct thread *prev = c->current;
+
+	save_user(prev);
+	c->prev = prev;
+	store_relaxed(&c->current, next);
+	c->kernel_rsp = (uint64_t)next->stack_top;
+	c->tss.rsp[0] = (uint64_t)next->stack_top;
+	if (next->mm && next->mm != c->mm)
+		mm_switch(next->mm);
+	restore_user(next);
+	next->slice_start_ns = clock_uptime_ns();
+	c->status->switch_count++;
+	c->status->current_tid = next->tid;
+	arch_switch_stack(&prev->rsp, next->rsp);
+	sched_finish_switch();
+}
+
+/* Gives the CPU to the next thread; the current one has said how it waits
+ * (park, requeue or dead). Returns when it runs again. */
+static void schedule(void)
+{
+	struct cpu *c = this_cpu();
+	struct thread *me = c->current, *next = take_from(c, c);
+
+	atomic_store_explicit(&c->resched, false, memory_order_relaxed);
+	if (!next && !(me->requeue || me == c->idle))
+		next = steal(c);
+	if (!next && me == c->idle)
+		next = steal(c);
+	if (!next) {
+		if (me->requeue || me == c->idle) {
+			me->requeue = false;
+			return;
+		}
+		next = c->idle;
+	}
+	switch_to(c, next);
+}
+
+/* A slice runs only while somebody waits for the CPU. */
+static void slice_update(struct cpu *c)
+{
+	c->slice_end_ns = load_relaxed(&c->run_count) && c->current != c->idle ?
+			  c->current->slice_start_ns + SLICE_NS : 0;
+	timer_rearm();
+}
+
+void sched_interrupt(void)
+{
+	struct cpu *c = this_cpu();
+
+	if (atomic_exchange(&c->timer_changed, false))
+		c->timer_armed_ns = 1;
+	atomic_store_explicit(&c->resched, false, memory_order_relaxed);
+	if (unlikely(c->current != c->idle && !cpumask_test(&cpu_online_mask, c->index))) {
+		sched_migrate();    /* the CPU is to park */
+		return;
+	}
+	if (c->current != c->idle && load_relaxed(&c->run_count) &&
+	    clock_uptime_ns() - c->current->slice_start_ns >= SLICE_NS) {
+		c->current->requeue = true;
+		schedule();
+		c = this_cpu();
+	}
+	slice_update(c);
+}
+
+void sched_yield(void)
+{
+	struct cpu *c = this_cpu();
+
+	if (!load_relaxed(&c->run_count))
+		return;
+	c->current->requeue = true;
+	schedule();
+	slice_update(this_cpu());
+}
+
+void sched_migrate(void)
+{
+	struct cpu *c = this_cpu();
+	struct thread *me = c->current, *next;
+
+	me->requeue = true;
+	next = take_from(c, c);
+	switch_to(c, next ? next : c->idle);
+	slice_update(this_cpu());
+}
+
+/* ---- Parking ---- */
+
+void thread_park(void)
+{
+	struct thread *t = current_thread();
+	uint32_t running = PARK_RUNNING;
+
+	if (atomic_compare_exchange_strong(&t->park, &running, PARK_PARKING)) {
+		schedule();
+		slice_update(this_cpu());
+	}
+	atomic_exchange(&t->park, PARK_RUNNING);
+}
+
+int thread_park_until(uint64_t deadline_ns)
+{
+	struct thread *t = current_thread();
+
+	if (!deadline_ns) {
+		thread_park();
+		return 0;
+	}
+	if (clock_uptime_ns() >= deadline_ns)
+		return -ETIMEDOUT;
+	timer_start(&t->timeout, deadline_ns);
+	thread_park();
+	timer_cancel(&t->timeout);
+	return clock_uptime_ns() >= deadline_ns ? -ETIMEDOUT : 0;
+}
+
+void thread_unpark(struct thread *t)
+{
+	if (atomic_exchange(&t->park, PARK_TOKEN) == PARK_PARKED)
+		enqueue(t);
+}
+
+void thread_notify(struct thread *t, uint32_t work)
+{
+	struct cpu *c;
+
+	atomic_fetch_or(&t->work, work);
+	thread_unpark(t);
+	c = load_relaxed(&t->cpu);
+	if (load_relaxed(&c->current) == t)
+		cpu_kick(c);
+}
+
+void thread_start(struct thread *t)
+{
+	enqueue(t);
+}
+
+noreturn_ void thread_exit(void)
+{
+	current_thread()->dead = true;
+	schedule();
+	panic("a dead thread ran");
+}
+
+/* ---- CPUs ---- */
+
+void sched_init_cpu(void)
+{
+	struct cpu *c = this_cpu();
+
+	c->idle = c->current;
+	cpumask_set(&cpu_online_mask, c->index);
+	__atomic_fetch_add(&cpu_online_count, 1, __ATOMIC_SEQ_CST);
+	atomic_store(&c->online, true);
+}
+
+noreturn_ void sched_idle(void)
+{
+	for (;;) {
+		struct cpu *c = this_cpu();
+
+		hotplug_cpu_poll();
+		schedule();
+		slice_update(c);
+		/* A kick between the check and hlt is taken after sti;hlt began. */
+		if (!load_relaxed(&c->run_count) && !atomic_load(&c->resched)) {
+			uint64_t from = clock_uptime_ns();
+
+			__asm__ volatile("sti; hlt; cli" : : : "memory");
+			c->status->idle_ns += clock_uptime_ns() - from;
+		}
+	}
+}
+
+void sched_evacuate(void)
+{
+	struct cpu *c = this_cpu();
+	struct list *l;
+
+	cpumask_clear(&cpu_online_mask, c->index);
+	__atomic_fetch_sub(&cpu_online_count, 1, __ATOMIC_SEQ_CST);
+	atomic_store(&c->online, false);
+	for (;;) {
+		struct thread *t;
+
+		spin_lock(&c->run_lock);
+		l = list_pop_front(&c->run_queue);
+		if (l)
+			store_relaxed(&c->run_count, c->run_count - 1);
+		spin_unlock(&c->run_lock);
+		if (!l)
+			break;
+		t = list_entry(l, struct thread, run_link);
+		enqueue(t);
+	}
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Threads and the per-CPU scheduler.
+ *
+ * A thread waits by parking: it checks its condition, and parks if that does not
+ * hold; whoever makes it hold calls thread_unpark(). An unpark that comes first
+ * is remembered as one token, so no wake-up is lost; a park may return without
+ * reason, so callers loop. Lock order: any subsystem's lock, then run_lock.
+ */
+#ifndef COKERNEL_SCHED_THREAD_H
+#define COKERNEL_SCHED_THREAD_H
+
+#include "cokernel/arch/x86_64/cpu.h"
+#include "cokernel/lib/list.h"
+#include "cokernel/sched/timer.h"
+
+struct process;
+struct slot;
+
+/* thread.work: things to do before the thread returns to user mode. */
+#define WORK_KILL   (1u << 0)   /* end the thread */
+#define WORK_STOP   (1u << 1)   /* its process is stopped: park */
+#define WORK_SIGNAL (1u << 2)
+
+enum { PARK_RUNNING, PARK_TOKEN, PARK_PARKING, PARK_PARKED };
+
+struct thread {
+	uint64_t rsp;               /* kernel stack pointer while switched away */
+	void *stack_top;
+	struct mm *mm;              /* NULL: kernel thread */
+	struct process *process;
+	uint32_t tid;               /* Linux's tid of the twin */
+	_Atomic uint32_t work;      /* WORK_* */
+	_Atomic uint32_t park;      /* PARK_* */
+	bool dead;                  /* finish_switch releases it */
+	bool requeue;               /* was preempted; finish_switch queues it */
+	struct cpu *cpu;            /* where it runs or ran last */
+	struct list run_link;
+	struct cpumask affinity;
+	struct timer timeout;
+	uint64_t slice_start_ns;
+
+	/* User state that is not in struct regs. */
+	uint64_t fs_base, gs_base;
+	void *fpu;
+	struct cpu *fpu_cpu;        /* whose registers hold a copy as good as fpu */
+
+	struct list process_link;   /* in process->threads, under its lock */
+	struct slot *slot;          /* for delegated calls */
+	uaddr_t clear_tid;          /* CLONE_CHILD_CLEARTID */
+	uaddr_t robust_list;
+	uint64_t sigmask;
+	struct list futex_link;
+	uint64_t futex_key[2];
+	uint32_t futex_bits;
+	_Atomic bool futex_woken;
+};
+
+/* A user thread's registers as it entered the kernel, at its stack's top. */
+static inline struct regs *thread_regs(struct thread *t)
+{
+	return (struct regs *)t->stack_top - 1;
+}
+
+/* A thread that runs fn(arg) in the kernel; not queued yet. NULL: no memory. */
+struct thread *thread_create(void (*fn)(void *arg), void *arg);
+/* Gives it vector state for user mode; -ENOMEM. */
+int thread_make_user(struct thread *t, struct mm *mm);
+/* Frees a thread that never ran. */
+void thread_free(struct thread *t);
+void thread_start(struct thread *t);
+noreturn_ void thread_exit(void);
+
+void thread_park(void);
+/* Parks until unparked or until clock_uptime_ns() passes deadline: -ETIMEDOUT
+ * then. 0 means no deadline. */
+int thread_park_until(uint64_t deadline_ns);
+void thread_unpark(struct thread *t);
+static inline bool thread_killed(const struct thread *t)
+{
+	return atomic_load_explicit(&t->work, memory_order_relaxed) & WORK_KILL;
+}
+/* Sets work bits and makes the thread notice, wherever it is. */
+void thread_notify(struct thread *t, uint32_t work);
+
+/* Makes the calling CPU schedule; its idle thread is running now. */
+void sched_init_cpu(void);
+noreturn_ void sched_idle(void);
+void sched_yield(void);
+/* The current thread may not stay on this CPU: moves it. */
+void sched_migrate(void);
+/* In an interrupt from user mode or idle: acts on c->resched and the slice. */
+void sched_interrupt(void);
+void sched_finish_switch(void);
+/* Moves everything off this CPU but its idle thread; for parking it. */
+void sched_evacuate(void);
+
+#endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Ported calls; each takes the caller's registers and returns Linux's result. */
+#ifndef LIBPOXIS_CALLS_H
+#define LIBPOXIS_CALLS_H
+
+#include "cokernel/arch/x86_64/regs.h"
+
+/* memory.c */
+int64_t sys_mmap(struct regs *r);
+int64_t sys_munmap(struct regs *r);
+int64_t sys_mprotect(struct regs *r);
+int64_t sys_pkey_mprotect(struct regs *r);
+int64_t sys_mremap(struct regs *r);
+int64_t sys_madvise(struct regs *r);
+int64_t sys_brk(struct regs *r);
+int64_t sys_mlock(struct regs *r);
+int64_t sys_munlock(struct regs *r);
+int64_t sys_mlockall(struct regs *r);
+int64_t sys_munlockall(struct regs *r);
+int64_t sys_msync(struct regs *r);
+
+/* threads.c */
+int64_t sys_clone(struct regs *r);
+int64_t sys_clone3(struct regs *r);
+int64_t sys_exit(struct regs *r);
+int64_t sys_exit_group(struct regs *r);
+int64_t sys_set_tid_address(struct regs *r);
+int64_t sys_set_robust_list(struct regs *r);
+int64_t sys_get_robust_list(struct regs *r);
+int64_t sys_arch_prctl(struct regs *r);
+int64_t sys_getpid(struct regs *r);
+int64_t sys_gettid(struct regs *r);
+int64_t sys_getcpu(struct regs *r);
+int64_t sys_sched_yield(struct regs *r);
+int64_t sys_sched_getaffinity(struct regs *r);
+int64_t sys_sched_setaffinity(struct regs *r);
+int64_t sys_rt_sigaction(struct regs *r);
+int64_t sys_sigaltstack(struct regs *r);
+
+#endif

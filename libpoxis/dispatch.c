@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "libpoxis/dispatch.h"
+#include "cokernel/arch/x86_64/cpu.h"
+#include "cokernel/arch/x86_64/trap.h"
+#include "cokernel/arch/x86_64/x86.h"
+#include "cokernel/core/log.h"
+#include "cokernel/lib/errno.h"
+#include "cokernel/mm/mm.h"
+#include "libpoxis/calls.h"
+#include "libpoxis/futex.h"
+#include "libpoxis/process.h"
+#include "libpoxis/slot.h"
+#include "libpoxis/time.h"
+#include "libpoxis/user.h"
+
+#define ROWS 512u
+
+static struct sys_row table[ROWS] = {
+#define PORTED(nr, n, f) [nr] = { .name = #n, .kind = SYS_PORTED, .fn = f },
+#define DELEGATED(nr, n, a) [nr] = { .name = #n, .kind = SYS_DELEGATED, .args = a },
+#define REFUSED(nr, n, e, why) [nr] = { .name = #n, .kind = SYS_REFUSED, .error = -(e), .reason = why },
+#include "libpoxis/syscalls.def"
+#undef PORTED
+#undef DELEGATED
+#undef REFUSED
+};
+
+static uint64_t arg_of(const struct regs *r, uint32_t i)
+{
+	switch (i) {
+	case 0: return r->rdi;
+	case 1: return r->rsi;
+	case 2: return r->rdx;
+	case 3: return r->r10;
+	case 4: return r->r8;
+	default: return r->r9;
+	}
+}
+
+/* "f o2 v": one word an argument. */
+static void parse_args(struct sys_row *row)
+{
+	const char *a = row->args;
+
+	for (uint32_t i = 0; i < 6 && *a; i++) {
+		struct sys_arg *to = &row->arg[i];
+		uint32_t number = 0;
+
+		to->kind = (uint8_t)*a++;
+		while (*a >= '0' && *a <= '9')
+			number = number * 10 + (uint32_t)(*a++ - '0');
+		to->length_arg = (uint8_t)number;
+		to->bytes = (uint16_t)number;
+		while (*a == ' ')
+			a++;
+	}
+}
+
+void dispatch_init(void)
+{
+	for (uint32_t i = 0; i < ROWS; i++)
+		if (table[i].args)
+			parse_args(&table[i]);
+}
+
+/* Most of a buffer that is made present before the call; what lies behind comes
+ * by the host's faults, as the call may not reach it. */
+#define POPULATE_MOST (8ul << 20)
+
+struct iovec { uint64_t base, bytes; };
+
+static void populate(struct mm *mm, uint64_t at, uint64_t bytes, uint32_t access)
+{
+	/* A bad pointer is Linux's to find: it answers EFAULT or a short count. */
+	mm_populate(mm, at, MIN(bytes, POPULATE_MOST), access);
+}
+
+static void populate_vector(struct mm *mm, uint64_t at, uint64_t count, uint32_t access)
+{
+	for (uint64_t i = 0; i < count && i < 1024; i++) {
+		struct iovec v;
+
+		if (user_read(&v, at + i * sizeof(v), sizeof(v)))
+			return;
+		populate(mm, v.base, v.bytes, access);
+	}
+}
+
+int64_t dispatch_delegate(struct regs *r)
+{
+	struct thread *t = current_thread();
+	const struct sys_row *row = &table[r->error];
+	uint64_t arg[6];
+
+	for (uint32_t i = 0; i < 6; i++)
+		arg[i] = arg_of(r, i);
+	for (uint32_t i = 0; i < 6 && row->arg[i].kind; i++) {
+		const struct sys_arg *a = &row->arg[i];
+
+		if (!arg[i])
+			continue;
+		switch (a->kind) {
+		case 'i':
+			populate(t->mm, arg[i], arg[a->length_arg], MM_READ);
+			break;
+		case 'o':
+			populate(t->mm, arg[i], arg[a->length_arg], MM_WRITE);
+			break;
+		case 'I':
+			populate(t->mm, arg[i], a->bytes, MM_READ);
+			break;
+		case 'O':
+			populate(t->mm, arg[i], a->bytes, MM_WRITE);
+			break;
+		case 's':
+			populate(t->mm, arg[i], 1, MM_READ);
+			break;
+		case 'V':
+			populate_vector(t->mm, arg[i], arg[a->length_arg], MM_READ);
+			break;
+		case 'W':
+			populate_vector(t->mm, arg[i], arg[a->length_arg], MM_WRITE);
+			break;
+		default:
+			break;
+		}
+	}
+	return slot_call(t->slot, (uint32_t)r->error, arg);
+}
+
+int64_t dispatch_refuse(struct regs *r, int error, const char *reason)
+{
+	struct process *p = current_thread()->process;
+	uint32_t nr = (uint32_t)MIN(r->error, (uint64_t)ROWS - 1), bit = 1u << (nr % 32);
+
+	if (!(atomic_fetch_or(&p->refused_reported[nr / 32], bit) & bit))
+		log_warn("%s[%u]: %s refused (errno %d): %s", p->comm, p->pid,
+			 table[nr].name ? table[nr].name : "unknown call", -error, reason);
+	return error;
+}
+
+static int64_t slow(struct regs *r)
+{
+	const struct sys_row *row;
+
+	if (r->error >= ROWS || table[r->error].kind == SYS_UNKNOWN)
+		return -ENOSYS;
+	row = &table[r->error];
+	if (row->kind == SYS_REFUSED)
+		return dispatch_refuse(r, row->error, row->reason);
+	return dispatch_delegate(r);
+}
+
+bool syscall_dispatch(struct regs *r)
+{
+	uint64_t nr = r->error;
+
+	this_cpu()->status->syscall_count++;
+	if (likely(nr < ROWS && table[nr].kind == SYS_PORTED))
+		r->rax = (uint64_t)table[nr].fn(r);
+	else
+		r->rax = (uint64_t)slow(r);
+	/* Somebody may wait for this CPU, and interrupts were off. */
+	if (unlikely(atomic_load_explicit(&this_cpu()->resched, memory_order_relaxed)))
+		sched_interrupt();
+	trap_user_return(r);
+	return r->rcx == r->rip && r->r11 == r->rflags && !(r->rflags & RFLAGS_TF);
+}

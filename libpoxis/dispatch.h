@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* System calls by number: the table and the three ways out of it. */
+#ifndef LIBPOXIS_DISPATCH_H
+#define LIBPOXIS_DISPATCH_H
+
+#include "cokernel/arch/x86_64/regs.h"
+#include "cokernel/lib/types.h"
+
+enum sys_kind { SYS_UNKNOWN, SYS_PORTED, SYS_DELEGATED, SYS_REFUSED };
+
+/* How one argument refers to memory. */
+struct sys_arg {
+	uint8_t kind;               /* 'v' 'f' 's' 'p' 'i' 'o' 'I' 'O' 'V' 'W', see syscalls.def */
+	uint8_t length_arg;         /* of i, o, V, W: the argument that counts */
+	uint16_t bytes;             /* of I, O */
+};
+
+struct sys_row {
+	const char *name;
+	enum sys_kind kind;
+	int64_t (*fn)(struct regs *r);  /* ported */
+	const char *args;           /* delegated: as in syscalls.def */
+	int error;                  /* refused: -errno */
+	const char *reason;
+	struct sys_arg arg[6];      /* args, read once at start */
+};
+
+void dispatch_init(void);
+/* Delegates the call in r by its row: the result. */
+int64_t dispatch_delegate(struct regs *r);
+/* Answers it with its row's errno, or `error`, and reports that once. */
+int64_t dispatch_refuse(struct regs *r, int error, const char *reason);
+
+/* From entry.S; true if sysret may be used. */
+bool syscall_dispatch(struct regs *r);
+
+#endif

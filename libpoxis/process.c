@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "libpoxis/process.h"
+#include "cokernel/core/boot.h"
+#include "cokernel/core/clock.h"
+#include "cokernel/core/log.h"
+#include "cokernel/ipc/host.h"
+#include "cokernel/lib/atomic.h"
+#include "cokernel/lib/errno.h"
+#include "cokernel/lib/string.h"
+#include "cokernel/mm/kmem.h"
+#include "cokernel/mm/mm.h"
+#include "libpoxis/futex.h"
+#include "libpoxis/slot.h"
+#include "libpoxis/user.h"
+
+enum { SIGKILL = 9 };
+
+/* How long a new thread waits for a twin that the proxy said it made. */
+#define TWIN_WAIT_NS 2000000000ull
+#define TWIN_BATCH 4u
+
+static struct tree processes;   /* under processes_lock */
+static struct spinlock processes_lock;
+static uint32_t count;
+
+/* ---- Life ---- */
+
+int process_create(const struct process_setup *s, struct process **out)
+{
+	struct process *p;
+	int err = -ENOMEM;
+
+	if (!s->private_page || !s->mailbox)
+		return -EINVAL;
+	p = process_find(s->context);
+	if (p) {
+		process_put(p);
+		return -EEXIST;
+	}
+	p = kmem_zalloc(sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	*p = (struct process){
+		.refs = 1, .context = s->context, .pid = s->pid, .uid = s->uid,
+		.private_page = s->private_page, .mailbox = s->mailbox,
+	};
+	list_init(&p->threads);
+	list_init(&p->free_slots);
+	p->mm = mm_create(s->private_page);
+	if (!p->mm)
+		goto free_process;
+	err = process_add_slots(p, s->slot_page);
+	if (err)
+		goto free_mm;
+	spin_lock(&processes_lock);
+	tree_insert(&processes, &p->node, p->context);
+	boot_status()->process_count = ++count;
+	spin_unlock(&processes_lock);
+	*out = p;
+	return 0;
+free_mm:
+	mm_destroy(p->mm);
+free_process:
+	kmem_free(p);
+	return err;
+}
+
+struct process *process_find(uint32_t context)
+{
+	struct process *p = NULL;
+	struct tree_node *n;
+
+	spin_lock(&processes_lock);
+	n = tree_floor(&processes, context);
+	if (n && n->key == context) {
+		p = container_of(n, struct process, node);
+		atomic_fetch_add(&p->refs, 1);
+	}
+	spin_unlock(&processes_lock);
+	return p;
+}
+
+void process_put(struct process *p)
+{
+	if (atomic_fetch_sub(&p->refs, 1) > 1)
+		return;
+	mm_destroy(p->mm);
+	for (uint32_t i = 0; i < p->slot_page_count; i++)
+		slot_page_remove(p->slot_pages[i]);
+	kmem_free(p->slot_pages);
+	kmem_free(p);
+}
+
+int process_reap(uint32_t context)
+{
+	struct process *p = process_find(context);
+	bool exited;
+
+	if (!p)
+		return -ESRCH;
+	spin_lock(&p->lock);
+	exited = p->exited;
+	spin_unlock(&p->lock);
+	if (!exited) {
+		process_put(p);
+		return -EBUSY;
+	}
+	spin_lock(&processes_lock);
+	tree_remove(&processes, &p->node);
+	boot_status()->process_count = --count;
+	spin_unlock(&processes_lock);
+	/* Nothing in Linux maps a frame any more: no zap is waited for. */
+	p->mm->zaps = NULL;
+	process_put(p);
+	process_put(p);
+	return 0;
+}
+
+uint32_t process_count(void)
+{
+	return load_relaxed(&count);
+}
+
+int process_start(struct process *p)
+{
+	struct thread *t;
+	struct slot *s;
+	int err;
+
+	spin_lock(&p->lock);
+	err = p->dying ? -ESRCH : p->started ? -EBUSY : list_empty(&p->free_slots) ? -EAGAIN : 0;
+	if (!err)
+		p->started = true;
+	spin_unlock(&p->lock);
+	if (err)
+		return err;
+	t = thread_create(exec_main, NULL);
+	if (!t || thread_make_user(t, p->mm)) {
+		if (t)
+			thread_free(t);
+		process_kill(p, SIGKILL);
+		return -ENOMEM;
+	}
+	s = process_take_slot(p);
+	t->slot = s;
+	t->tid = s->tid;
+	err = process_start_thread(p, t);
+	if (err)
+		thread_free(t);
+	return err;
+}
+
+int process_start_thread(struct process *p, struct thread *t)
+{
+	spin_lock(&p->lock);
+	if (p->dying) {
+		spin_unlock(&p->lock);
+		return -EINTR;
+	}
+	t->process = p;
+	list_push_back(&p->threads, &t->process_link);
+	p->thread_count++;
+	__atomic_fetch_add(&boot_status()->thread_count, 1, __ATOMIC_RELAXED);
+	if (atomic_load(&p->stopped))
+		atomic_fetch_or(&t->work, WORK_STOP);
+	spin_unlock(&p->lock);
+	spin_lock(&t->slot->lock);
+	t->slot->caller = t;
+	spin_unlock(&t->slot->lock);
+	thread_start(t);
+	return 0;
+}
+
+/* ---- Slots ---- */
+
+int process_add_slots(struct process *p, uint64_t page)
+{
+	struct slot *first;
+	uint64_t *list;
+	int err = slot_page_add(page, &first);
+
+	if (err)
+		return err;
+	spin_lock(&p->lock);
+	list = kmem_alloc((p->slot_page_count + 1) * sizeof(*list));
+	if (list) {
+		memcpy(list, p->slot_pages, p->slot_page_count * sizeof(*list));
+		list[p->slot_page_count++] = page;
+		kmem_free(p->slot_pages);
+		p->slot_pages = list;
+	}
+	spin_unlock(&p->lock);
+	if (!list) {
+		slot_page_remove(page);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+int process_add_twin(struct process *p, uint32_t slot, uint32_t tid)
+{
+	struct slot *s = slot_find(slot);
+	int err = -EINVAL;
+
+	spin_lock(&p->lock);
+	for (uint32_t i = 0; s && i < p->slot_page_count; i++)
+		if (p->slot_pages[i] == slot / OTR_SLOTS_PER_PAGE && !s->tid && tid) {
+			s->tid = tid;
+			list_push_back(&p->free_slots, &s->link);
+			err = 0;
+		}
+	spin_unlock(&p->lock);
+	return err;
+}
+
+static struct slot *pop_slot(struct process *p)
+{
+	struct list *l;
+
+	spin_lock(&p->lock);
+	l = list_pop_front(&p->free_slots);
+	spin_unlock(&p->lock);
+	return l ? list_entry(l, struct slot, link) : NULL;
+}
+
+struct slot *process_take_slot(struct process *p)
+{
+	struct slot *s = pop_slot(p);
+	uint64_t end;
+
+	if (s)
+		return s;
+	if (slot_call(current_thread()->slot, OTR_CALL_TWINS, (uint64_t[6]){ TWIN_BATCH }) <= 0)
+		return NULL;
+	/* The host announces the twins by messages, which may come after. */
+	end = clock_uptime_ns() + TWIN_WAIT_NS;
+	while (!(s = pop_slot(p)) && clock_uptime_ns() < end && !thread_killed(current_thread()))
+		thread_park_until(MIN(end, clock_uptime_ns() + 200000));
+	return s;
+}
+
+void process_return_slot(struct process *p, struct slot *s)
+{
+	spin_lock(&s->lock);
+	s->caller = NULL;
+	spin_unlock(&s->lock);
+	spin_lock(&p->lock);
+	list_push_front(&p->free_slots, &s->link);
+	spin_unlock(&p->lock);
+}
+
+/* ---- Ends ---- */
+
+static void send_exit(struct process *p)
+{
+	log_debug("context %u (%s, pid %u) is over, status %#x", p->context, p->comm, p->pid,
+		  p->exit_status);
+	host_send3(OTR_MSG_PROC_EXIT, p->context, p->exit_status, 0);
+}
+
+void process_exit(struct process *p, uint32_t wait_status)
+{
+	struct thread *t;
+	bool over = false;
+
+	spin_lock(&p->lock);
+	if (!p->dying) {
+		p->dying = true;
+		p->exit_status = wait_status;
+		list_for_each(t, &p->threads, process_link)
+			thread_notify(t, WORK_KILL);
+		if (!p->thread_count && !p->exited)
+			over = p->exited = true;
+	}
+	spin_unlock(&p->lock);
+	if (over)
+		send_exit(p);
+}
+
+void process_kill(struct process *p, int signal)
+{
+	process_exit(p, (uint32_t)signal & 0x7f);
+}
+
+void process_kill_all(int signal)
+{
+	uint64_t context = 0;
+
+	for (;;) {
+		struct tree_node *n;
+		struct process *p;
+
+		spin_lock(&processes_lock);
+		n = tree_ceiling(&processes, context);
+		p = n ? container_of(n, struct process, node) : NULL;
+		if (p)
+			atomic_fetch_add(&p->refs, 1);
+		spin_unlock(&processes_lock);
+		if (!p)
+			return;
+		context = p->context + 1ull;
+		process_kill(p, signal);
+		process_put(p);
+	}
+}
+
+noreturn_ void process_thread_exit(void)
+{
+	struct thread *t = current_thread();
+	struct process *p = t->process;
+	bool last;
+
+	if (t->clear_tid && !p->dying) {
+		uint32_t zero = 0;
+
+		if (!user_write(t->clear_tid, &zero, sizeof(zero)))
+			futex_wake(p->mm, t->clear_tid, 1, UINT32_MAX);
+	}
+	if (!thread_killed(t))
+		process_return_slot(p, t->slot);
+	else {
+		spin_lock(&t->slot->lock);
+		t->slot->caller = NULL;
+		spin_unlock(&t->slot->lock);
+	}
+	mm_leave();
+	t->mm = NULL;
+	spin_lock(&p->lock);
+	list_remove(&t->process_link);
+	last = --p->thread_count == 0;
+	if (last) {
+		p->dying = true;    /* by its last exit(2): the status is 0 */
+		p->exited = true;
+	}
+	__atomic_fetch_sub(&boot_status()->thread_count, 1, __ATOMIC_RELAXED);
+	spin_unlock(&p->lock);
+	if (last)
+		send_exit(p);
+	thread_exit();
+}
+
+/* ---- Stopping ---- */
+
+void process_stop(struct process *p)
+{
+	struct thread *t;
+
+	spin_lock(&p->lock);
+	atomic_store(&p->stopped, true);
+	list_for_each(t, &p->threads, process_link)
+		thread_notify(t, WORK_STOP);
+	spin_unlock(&p->lock);
+}
+
+void process_continue(struct process *p)
+{
+	struct thread *t;
+
+	spin_lock(&p->lock);
+	atomic_store(&p->stopped, false);
+	list_for_each(t, &p->threads, process_link) {
+		atomic_fetch_and(&t->work, ~WORK_STOP);
+		thread_unpark(t);
+	}
+	spin_unlock(&p->lock);
+}
+
+void process_work(struct thread *t, struct regs *r)
+{
+	uint32_t work = atomic_load(&t->work);
+
+	if (work & WORK_KILL)
+		process_thread_exit();
+	if (work & WORK_STOP)
+		thread_park();
+	if (work & WORK_SIGNAL)
+		atomic_fetch_and(&t->work, ~WORK_SIGNAL);
+}
+
+/* ---- Faults ---- */
+
+void process_fault(struct thread *t, struct regs *r, int signal, uint64_t addr)
+{
+	struct process *p = t->process;
+
+	if (!thread_killed(t))
+		log_info("%s[%u]: signal %d at ip %#lx sp %#lx, address %#lx, error %#lx", p->comm,
+			 t->tid, signal, r->rip, r->rsp, addr, r->error);
+	process_kill(p, signal);
+}
+
+void process_out_of_memory(struct process *p)
+{
+	log_warn("out of memory: killing %s[%u], %lu pages resident", p->comm, p->pid,
+		 p->mm->resident_pages);
+	process_kill(p, SIGKILL);
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A program: an address space, threads, and the proxy that stands for it in
+ * Linux. It ends in two steps: PROC_EXIT goes to the host when its last thread
+ * is gone, PROC_REAP comes back when Linux maps none of its frames any more.
+ */
+#ifndef LIBPOXIS_PROCESS_H
+#define LIBPOXIS_PROCESS_H
+
+#include "abi/call.h"
+#include "cokernel/arch/x86_64/regs.h"
+#include "cokernel/lib/list.h"
+#include "cokernel/lib/spinlock.h"
+#include "cokernel/lib/tree.h"
+#include "cokernel/lib/types.h"
+#include "cokernel/sched/thread.h"
+
+struct mm;
+struct slot;
+
+struct process {
+	struct tree_node node;      /* key: context */
+	_Atomic uint32_t refs;
+	uint32_t context;
+	uint32_t pid;               /* the proxy's */
+	uint32_t uid;
+	char comm[16];
+	struct mm *mm;
+	struct otr_ctx_private *private_page;
+	struct otr_ctx_mailbox *mailbox;    /* user-writable: copy, then check */
+
+	struct spinlock lock;
+	struct list threads;
+	uint32_t thread_count;
+	struct list free_slots;     /* slots whose twin waits for a thread */
+	uint64_t *slot_pages;
+	uint32_t slot_page_count;
+	bool started;
+	bool dying;                 /* exit_status is final */
+	bool exited;                /* PROC_EXIT is out */
+	_Atomic bool stopped;
+	uint32_t exit_status;       /* as wait(2) */
+	_Atomic uint32_t refused_reported[16];  /* bit: call number, reported once */
+};
+
+struct process_setup {
+	uint32_t context, pid, uid;
+	void *private_page, *mailbox;
+	uint64_t slot_page;
+};
+
+int process_create(const struct process_setup *s, struct process **out);
+/* By context, with a reference; NULL. */
+struct process *process_find(uint32_t context);
+void process_put(struct process *p);
+int process_add_slots(struct process *p, uint64_t page);
+int process_add_twin(struct process *p, uint32_t slot, uint32_t tid);
+/* Execs what the mailbox describes, in a first thread. */
+int process_start(struct process *p);
+void process_stop(struct process *p);
+void process_continue(struct process *p);
+/* Ends it with a signal's status; returns before it is over. */
+void process_kill(struct process *p, int signal);
+void process_exit(struct process *p, uint32_t wait_status);
+/* Frees what is left; -ESRCH, -EBUSY before PROC_EXIT. */
+int process_reap(uint32_t context);
+/* Ends all; for shutdown. */
+void process_kill_all(int signal);
+uint32_t process_count(void);
+
+/* A free slot with its twin, asking the proxy for more twins when there is
+ * none; NULL when it cannot make any. */
+struct slot *process_take_slot(struct process *p);
+void process_return_slot(struct process *p, struct slot *s);
+/* Joins t to p and queues it. -EINTR when p is dying. */
+int process_start_thread(struct process *p, struct thread *t);
+
+/* From traps. */
+void process_fault(struct thread *t, struct regs *r, int signal, uint64_t addr);
+void process_out_of_memory(struct process *p);
+/* Handles t->work before a return to user mode; may not return. */
+void process_work(struct thread *t, struct regs *r);
+/* Ends the calling thread. */
+noreturn_ void process_thread_exit(void);
+
+/* exec.c: the first thread's start. */
+void exec_main(void *thread);
+
+#endif
