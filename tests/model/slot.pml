@@ -8,8 +8,14 @@
  * The state word's bits are modelled one by one but changed together, as the
  * exchange does. Plain stores of argument and result are ordered by the
  * exchanges, which are full barriers on every machine that the project runs on.
+ *
+ * MUTANT 1 to 4 each break one rule of the protocol; tests/model/run wants every
+ * one of them found.
  */
 #define CALLS 3
+#ifndef MUTANT
+#define MUTANT 0
+#endif
 
 bool posted, worker_sleeps, caller_sleeps;      /* otr_slot.state */
 byte arg, result;                               /* otr_slot.arg[0], both ways */
@@ -42,10 +48,12 @@ active proctype caller()
 		/* Spins for a while (or not at all), then sleeps. */
 		do
 		:: !posted -> break
+#if MUTANT == 1 /* sets its bit without looking */
+		:: posted -> caller_sleeps = true;
+#else
 		:: atomic { posted -> caller_sleeps = true };   /* cmpxchg */
-		   caller_token -> caller_token = false         /* thread_park() */
-		   /* park may also return by itself: */
-		:: posted && caller_token -> caller_token = false
+#endif
+			(caller_token); caller_token = false    /* thread_park() */
 		od;
 		assert(result == n);
 		assert(executed == n + 1);
@@ -66,14 +74,23 @@ end:	do
 		d_step { old_sleeps = caller_sleeps; posted = false;
 			 caller_sleeps = false; worker_sleeps = false };
 		if
+#if MUTANT == 2 /* forgets the sleeping caller */
+		:: old_sleeps -> skip
+#else
 		:: old_sleeps -> wake(h2c_bit, h2c_any, h2c_irq)
+#endif
 		:: else
 		fi
-	:: atomic { !posted && !worker_sleeps -> worker_sleeps = true };
-end_w:	   do
-	   :: posted -> break
-	   :: worker_token -> worker_token = false; if :: posted -> break :: else fi
-	   od
+#if MUTANT == 3 /* sleeps without looking */
+	:: !posted && !worker_sleeps -> worker_sleeps = true;
+#else
+	:: atomic { !posted && !worker_sleeps -> worker_sleeps = true };        /* cmpxchg */
+#endif
+		/* Asleep: sees nothing until it is woken. */
+end_w:		do
+		:: worker_token -> worker_token = false;
+			if :: posted -> break :: else fi
+		od
 	od
 }
 
@@ -82,11 +99,16 @@ active proctype host_irq()
 {
 end:	do
 	:: c2h_irq -> c2h_irq = false;
-		atomic { c2h_any = false };
+#if MUTANT != 4
+		c2h_any = false;
+#endif
 		if
 		:: c2h_bit -> c2h_bit = false; worker_token = true
 		:: else
-		fi
+		fi;
+#if MUTANT == 4 /* takes the words first */
+		c2h_any = false
+#endif
 	od
 }
 
@@ -94,7 +116,7 @@ active proctype cokernel_irq()
 {
 end:	do
 	:: h2c_irq -> h2c_irq = false;
-		atomic { h2c_any = false };
+		h2c_any = false;
 		if
 		:: h2c_bit -> h2c_bit = false; caller_token = true
 		:: else
