@@ -71,11 +71,9 @@ struct otr_zap {
 };
 struct otr_ctx_private {
 	uint64_t zap_tail;          /* co-kernel, release */
-	uint64_t zap_all_tail;      /* co-kernel, release: number of "unmap all" so far */
-	uint64_t reserved0[6];
+	uint64_t reserved0[7];
 	uint64_t zap_head;          /* host, release: all below are applied and unpinned */
-	uint64_t zap_all_head;      /* host, release: likewise of zap_all_tail */
-	uint64_t reserved1[6];
+	uint64_t reserved1[7];
 	struct otr_zap zap[OTR_ZAP_COUNT]; /* co-kernel; entry seq % OTR_ZAP_COUNT */
 	uint64_t reserved2[240];
 };
