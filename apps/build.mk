@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Static programs that run the same on Linux and on a co-kernel.
+
+$(eval $(call static_app,calls,apps/calls.c))
+$(eval $(call static_app,threads,apps/threads.c,-lpthread))
+$(eval $(call static_app,fault,apps/fault.c))

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Threads, and blocking calls in all of them at once.
+ *   threads sum N        N threads add up numbers under a mutex and a barrier
+ *   threads block N      N threads block in read(2) on a pipe each; then each is
+ *                        fed and must answer, last one first
+ *   threads spin SECONDS computes on as many threads as there are CPUs and
+ *                        checks the result again and again
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_barrier_t barrier;
+static unsigned long total;
+static int (*pipes)[2], (*answers)[2];
+static double until;
+
+static void die(const char *what)
+{
+	fprintf(stderr, "threads: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void *adder(void *arg)
+{
+	for (int i = 0; i < 1000; i++) {
+		pthread_mutex_lock(&lock);
+		total += (unsigned long)arg;
+		pthread_mutex_unlock(&lock);
+		if (i % 100 == 0)
+			pthread_barrier_wait(&barrier);
+	}
+	return arg;
+}
+
+static void *blocker(void *arg)
+{
+	long i = (long)arg;
+	char c;
+
+	if (read(pipes[i][0], &c, 1) != 1 || write(answers[i][1], &c, 1) != 1)
+		die("blocked call");
+	return arg;
+}
+
+static void *spinner(void *arg)
+{
+	unsigned long rounds = 0;
+	volatile double sum;
+
+	while (now() < until) {
+		sum = 0;
+		for (int i = 1; i <= 100000; i++)
+			sum = sum + 1.0 / i;
+		if (sum < 12.0901461298633 || sum > 12.0901461298635) {
+			fprintf(stderr, "threads: wrong sum %.13f\n", sum);
+			exit(1);
+		}
+		rounds++;
+	}
+	return (void *)rounds;
+}
+
+static unsigned long run(int n, void *(*fn)(void *))
+{
+	pthread_t *t = calloc((size_t)n, sizeof(*t));
+	unsigned long sum = 0;
+	void *ret;
+
+	for (long i = 0; i < n; i++)
+		if ((errno = pthread_create(&t[i], NULL, fn, (void *)i)))
+			die("pthread_create");
+	if (fn == blocker) {
+		sleep(1);
+		for (int i = n - 1; i >= 0; i--) {
+			char c = (char)i, got = 0;
+
+			if (write(pipes[i][1], &c, 1) != 1 || read(answers[i][0], &got, 1) != 1 || got != c)
+				die("answer");
+		}
+	}
+	for (int i = 0; i < n; i++) {
+		pthread_join(t[i], &ret);
+		sum += (unsigned long)ret;
+	}
+	free(t);
+	return sum;
+}
+
+int main(int argc, char **argv)
+{
+	int n = argc == 3 ? atoi(argv[2]) : 0;
+	cpu_set_t set;
+
+	if (n < 1) {
+		fprintf(stderr, "usage: threads sum|block|spin N\n");
+		return 2;
+	}
+	if (!strcmp(argv[1], "sum")) {
+		pthread_barrier_init(&barrier, NULL, (unsigned)n);
+		run(n, adder);
+		printf("%lu\n", total);
+		return total != 1000ul * (unsigned long)n * (unsigned long)(n - 1) / 2;
+	}
+	if (!strcmp(argv[1], "block")) {
+		pipes = calloc((size_t)n, sizeof(*pipes));
+		answers = calloc((size_t)n, sizeof(*answers));
+		for (int i = 0; i < n; i++)
+			if (pipe(pipes[i]) || pipe(answers[i]))
+				die("pipe");
+		printf("%lu\n", run(n, blocker));
+		return 0;
+	}
+	sched_getaffinity(0, sizeof(set), &set);
+	until = now() + n;
+	printf("%s\n", run(CPU_COUNT(&set), spinner) ? "right" : "nothing done");
+	return 0;
+}
