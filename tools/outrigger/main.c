@@ -3,7 +3,7 @@
  * The `outrigger` command: administers partitions through liboutrigger. One
  * function a subcommand; the table at the end is the list.
  */
-#include "loader/outrigger.h"
+#include "tools/outrigger/command.h"
 
 #include <argp.h>
 #include <errno.h>
@@ -299,6 +299,8 @@ int main(int argc, char **argv)
 	struct outrigger o = { .fd = -1 };
 	int ret;
 
+	if (argc > 1 && !strcmp(argv[1], "run"))
+		return command_run(argc - 1, argv + 1);
 	argp_parse(&argp, argc, argv, 0, NULL, &a);
 	if (!a.count)
 		return usage_error("a command is missing");

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# The proxy behind `outrigger run`; it is part of the command's program, see
+# tools/outrigger/build.mk.
+
+$(eval $(call unit_test,elf_test,tools/proxy/elf_test.c tools/proxy/elf.c loader/error.c))
+$(eval $(call unit_test,stack_test,tools/proxy/stack_test.c tools/proxy/stack.c loader/error.c))

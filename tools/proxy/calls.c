@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Executes one delegated call. Nearly all go to Linux as they are; `special`
+ * marks those that could hurt the proxy itself, so that the others pay for one
+ * load.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "tools/proxy/proxy.h"
+
+typedef long (*special_call)(struct proxy *p, long nr, const uint64_t a[6]);
+
+static long plain(long nr, const uint64_t a[6])
+{
+	return raw_syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+/* The first argument is a descriptor that must be the program's. */
+static long with_fd(struct proxy *p, long nr, const uint64_t a[6])
+{
+	return hide_is_hidden(a[0]) ? -EBADF : plain(nr, a);
+}
+
+static long with_two_fds(struct proxy *p, long nr, const uint64_t a[6])
+{
+	return hide_is_hidden(a[0]) || hide_is_hidden(a[1]) ? -EBADF : plain(nr, a);
+}
+
+/* In pieces, around what is hidden. */
+static long close_range_(struct proxy *p, long nr, const uint64_t a[6])
+{
+	uint32_t from = (uint32_t)a[0], last = (uint32_t)a[1], gap;
+	long ret;
+
+	if (from > last || hide_next(from) > last)
+		return plain(nr, a);
+	do {
+		gap = hide_next(from);
+		ret = 0;
+		if (gap > from)
+			ret = raw_syscall(nr, from, gap > last ? last : gap - 1, a[2], 0, 0, 0);
+		from = gap + 1;
+	} while (!ret && gap < last);
+	return ret;
+}
+
+static const special_call special[512] = {
+	[SYS_close] = with_fd,
+	[SYS_dup] = with_fd,
+	[SYS_dup2] = with_two_fds,
+	[SYS_dup3] = with_two_fds,
+	[SYS_fcntl] = with_fd,
+	[SYS_ioctl] = with_fd,
+	[SYS_close_range] = close_range_,
+};
+
+static long fill(struct proxy *p)
+{
+	int ret;
+
+	if (atomic_load(&p->filled))
+		return -EINVAL;
+	ret = program_fill(&p->o, &p->program, p->mailbox->vdso);
+	if (ret)
+		proxy_fail(p, 126);
+	atomic_store(&p->filled, true);
+	return 0;
+}
+
+static long request(struct proxy *p, uint32_t nr, const uint64_t a[6])
+{
+	switch (nr) {
+	case OTR_CALL_FILL:
+		return fill(p);
+	case OTR_CALL_TWINS:
+		return serve_add_twins(p, a[0]);
+	case OTR_CALL_EXIT:
+		return 0;
+	default:
+		return -ENOSYS;
+	}
+}
+
+long call_execute(struct proxy *p, uint32_t nr, const uint64_t a[6])
+{
+	if (nr >= OTR_CALL_BASE)
+		return request(p, nr, a);
+	if (nr < sizeof(special) / sizeof(special[0]) && special[nr])
+		return special[nr](p, nr, a);
+	return plain(nr, a);
+}

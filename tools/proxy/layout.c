@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Where a program goes in [64 KiB, 32 TiB):
+ *   as linked       a program that is not position independent, its heap behind
+ *   1 to 16 TiB     a position independent program, its heap behind
+ *   17 to 20 TiB    its dynamic loader
+ *   31 to 32 TiB    the stack; mappings grow downwards below it
+ * Each at random, unless the caller switched randomisation off (setarch -R).
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/personality.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+
+#include "tools/proxy/program.h"
+
+#define TIB (1ull << 40)
+#define GIB (1ull << 30)
+#define MIB (1ull << 20)
+#define MIB2 (2 * MIB)
+
+#define EXE_LOW      (1 * TIB)
+#define EXE_HIGH     (15 * TIB)    /* + at most 1 TiB of span: 16 TiB */
+#define LOADER_LOW   (17 * TIB)
+#define LOADER_HIGH  (19 * TIB)
+#define STACK_TOP    (OTR_USER_END - MIB2)
+#define STACK_RANDOM (64 * GIB)    /* of its end */
+#define STACK_LEAST  (128ull << 10)
+#define STACK_MOST   (1 * GIB)
+#define GAP          (256 * MIB)   /* below the stack, nothing is mapped there */
+#define MMAP_RANDOM  (512 * GIB)
+#define BRK_RANDOM   (32 * MIB)    /* as Linux */
+
+static bool randomized;
+
+/* A multiple of step in [0, range). */
+static uint64_t pick(uint64_t range, uint64_t step)
+{
+	uint64_t r = 0;
+
+	if (!randomized || getrandom(&r, sizeof(r), 0) != sizeof(r))
+		return 0;
+	return r % (range / step) * step;
+}
+
+static uint64_t page_down(uint64_t x)
+{
+	return x & ~(uint64_t)(OTR_PAGE_SIZE - 1);
+}
+
+static uint64_t page_up(uint64_t x)
+{
+	return page_down(x + OTR_PAGE_SIZE - 1);
+}
+
+static uint64_t base_of(const struct elf_file *e, uint64_t low, uint64_t high)
+{
+	uint64_t step = e->align > MIB2 ? e->align : MIB2;
+
+	if (!e->pie)
+		return 0;
+	low = (low + step - 1) & ~(step - 1);
+	return low + pick(high - low, step) - (e->low & ~(step - 1));
+}
+
+static int add(struct outrigger *o, struct otr_exec *x, uint64_t start, uint64_t end, uint32_t prot)
+{
+	struct otr_exec_segment *s = &x->segment[x->segment_count];
+
+	if (start == end)
+		return 0;
+	if (x->segment_count && s[-1].end == start && s[-1].prot == prot) {
+		s[-1].end = end;
+		return 0;
+	}
+	if (x->segment_count == OTR_EXEC_SEGMENTS)
+		return outrigger_fail(o, -ENOEXEC, "the program and its loader have more than %u segments",
+				      OTR_EXEC_SEGMENTS);
+	*s = (struct otr_exec_segment){ .start = start, .end = end, .prot = prot };
+	x->segment_count++;
+	return 0;
+}
+
+/* Pages of a file's segments. A page with bytes of two belongs to the later
+ * one, as Linux's second mapping would replace the first. */
+static int add_file(struct outrigger *o, struct otr_exec *x, const struct loaded_file *f)
+{
+	const struct elf_segment *s = f->elf.segment;
+	uint32_t i;
+	int ret = 0;
+
+	for (i = 0; i < f->elf.segment_count && !ret; i++) {
+		uint64_t start = page_down(s[i].start), end = page_up(s[i].end);
+
+		if (i + 1 < f->elf.segment_count && page_down(s[i + 1].start) < end)
+			end = page_down(s[i + 1].start);
+		if (end > start)
+			ret = add(o, x, f->base + start, f->base + end, s[i].prot);
+	}
+	return ret;
+}
+
+static uint64_t stack_bytes(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_STACK, &r))
+		return 8 * MIB;
+	if (r.rlim_cur > STACK_MOST)
+		return STACK_MOST;
+	return r.rlim_cur < STACK_LEAST ? STACK_LEAST : page_down(r.rlim_cur);
+}
+
+static int check_fixed(struct outrigger *o, const struct program *p)
+{
+	const struct elf_file *e = &p->exe.elf;
+
+	if (!e->pie && e->high > LOADER_LOW)
+		return outrigger_fail(o, -ENOEXEC, "%s is linked at %#lx; programs that are not position independent end below %#llx",
+				      p->path, e->low, LOADER_LOW);
+	if (p->interpreter.fd >= 0 && !p->interpreter.elf.pie)
+		return outrigger_fail(o, -ENOEXEC, "%s has the dynamic loader %s, which is not position independent",
+				      p->path, e->interpreter);
+	return 0;
+}
+
+int program_layout(struct outrigger *o, struct program *p)
+{
+	struct otr_exec *x = &p->exec;
+	struct loaded_file *start = p->interpreter.fd >= 0 ? &p->interpreter : &p->exe;
+	uint64_t end;
+	int ret = check_fixed(o, p);
+
+	if (ret)
+		return ret;
+	randomized = !(personality(0xffffffff) & ADDR_NO_RANDOMIZE);
+	memset(x, 0, sizeof(*x));
+	x->version = OTR_ABI_VERSION;
+	p->exe.base = base_of(&p->exe.elf, EXE_LOW, EXE_HIGH);
+	ret = add_file(o, x, &p->exe);
+	if (!ret && p->interpreter.fd >= 0) {
+		p->interpreter.base = base_of(&p->interpreter.elf, LOADER_LOW, LOADER_HIGH);
+		ret = add_file(o, x, &p->interpreter);
+	}
+	if (ret)
+		return ret;
+	x->entry = start->base + start->elf.entry;
+	end = p->exe.base + p->exe.elf.high;
+	x->brk = end + pick(BRK_RANDOM, OTR_PAGE_SIZE);
+	x->stack_end = STACK_TOP - pick(STACK_RANDOM, OTR_PAGE_SIZE);
+	x->stack_start = x->stack_end - stack_bytes();
+	x->mmap_top = (x->stack_start - GAP - pick(MMAP_RANDOM, OTR_PAGE_SIZE)) & ~(MIB2 - 1);
+	p->stack_top = x->stack_end - pick(2 * OTR_PAGE_SIZE, 16);
+	return 0;
+}
