@@ -35,7 +35,7 @@ int main(int argc, char **argv)
 	if (!strcmp(how, "exec"))
 		((void (*)(void))(void *)data)();
 	if (!strcmp(how, "divide"))
-		return 1 / zero;
+		return 100 / zero;
 	if (!strcmp(how, "opcode"))
 		__asm__ volatile("ud2");
 	if (!strcmp(how, "trap"))

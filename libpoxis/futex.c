@@ -124,19 +124,20 @@ static int64_t wait(struct thread *t, uaddr_t at, uint32_t expected, uint32_t bi
 	t->futex_key[1] = at;
 	t->futex_bits = bits;
 	atomic_store(&t->futex_woken, false);
-	/* Touch it first: under the lock a fault would only be slow, but a page
-	 * that must be zeroed should not keep the others waiting. */
-	err = user_read(&value, at, sizeof(value));
-	if (err)
-		return err;
-	spin_lock(&b->lock);
-	list_push_back(&b->waiters, &t->futex_link);
-	fence_full();
-	err = user_read(&value, at, sizeof(value));
-	if (err || value != expected) {
+	for (;;) {
+		spin_lock(&b->lock);
+		list_push_back(&b->waiters, &t->futex_link);
+		fence_full();
+		err = user_read_locked(&value, at, sizeof(value));
+		if (!err && value == expected)
+			break;
 		list_remove(&t->futex_link);
 		spin_unlock(&b->lock);
-		return err ? err : -EAGAIN;
+		if (!err)
+			return -EAGAIN;
+		err = user_read(&value, at, sizeof(value));
+		if (err)
+			return err;
 	}
 	spin_unlock(&b->lock);
 	while (!atomic_load(&t->futex_woken)) {
@@ -181,15 +182,18 @@ static int64_t requeue(struct mm *mm, uaddr_t from, uint32_t wake, uint32_t move
 	uint32_t value, moved = 0;
 	int woken, err;
 
-	if (compare && user_read(&value, from, sizeof(value)))
-		return -EFAULT;
 	lock_two(a, b);
-	if (compare) {
+	while (compare) {
+		err = user_read_locked(&value, from, sizeof(value));
+		if (!err && value == expected)
+			break;
+		unlock_two(a, b);
+		if (!err)
+			return -EAGAIN;
 		err = user_read(&value, from, sizeof(value));
-		if (err || value != expected) {
-			unlock_two(a, b);
-			return err ? err : -EAGAIN;
-		}
+		if (err)
+			return err;
+		lock_two(a, b);
 	}
 	woken = wake_locked(a, mm, from, wake, UINT32_MAX);
 	list_for_each_safe(t, next, &a->waiters, futex_link) {

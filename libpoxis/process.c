@@ -282,24 +282,42 @@ void process_kill(struct process *p, int signal)
 	process_exit(p, (uint32_t)signal & 0x7f);
 }
 
+/* The process with the lowest context from *context on, referenced, and moves
+ * *context behind it; NULL at the end. */
+static struct process *next_process(uint64_t *context)
+{
+	struct process *p = NULL;
+	struct tree_node *n;
+
+	spin_lock(&processes_lock);
+	n = tree_ceiling(&processes, *context);
+	if (n) {
+		p = container_of(n, struct process, node);
+		atomic_fetch_add(&p->refs, 1);
+		*context = p->context + 1ull;
+	}
+	spin_unlock(&processes_lock);
+	return p;
+}
+
 void process_kill_all(int signal)
 {
 	uint64_t context = 0;
+	struct process *p;
 
-	for (;;) {
-		struct tree_node *n;
-		struct process *p;
-
-		spin_lock(&processes_lock);
-		n = tree_ceiling(&processes, context);
-		p = n ? container_of(n, struct process, node) : NULL;
-		if (p)
-			atomic_fetch_add(&p->refs, 1);
-		spin_unlock(&processes_lock);
-		if (!p)
-			return;
-		context = p->context + 1ull;
+	while ((p = next_process(&context))) {
 		process_kill(p, signal);
+		process_put(p);
+	}
+}
+
+void process_evacuate_memory(paddr_t start, paddr_t end)
+{
+	uint64_t context = 0;
+	struct process *p;
+
+	while ((p = next_process(&context))) {
+		mm_evacuate(p->mm, start, end);
 		process_put(p);
 	}
 }

@@ -7,6 +7,7 @@
 #include "abi/call.h"
 #include "cokernel/lib/errno.h"
 #include "cokernel/lib/types.h"
+#include "cokernel/sched/thread.h"
 
 size_t user_copy(void *to, const void *from, size_t bytes);
 int user_cas32(uint32_t *at, uint32_t *old, uint32_t new);
@@ -21,6 +22,17 @@ static inline int user_read(void *to, uaddr_t from, size_t bytes)
 	if (!user_range_ok(from, bytes) || user_copy(to, (const void *)from, bytes))
 		return -EFAULT;
 	return 0;
+}
+
+/* Under a spin lock: -EFAULT also where the page only has to be brought in. */
+static inline int user_read_locked(void *to, uaddr_t from, size_t bytes)
+{
+	int err;
+
+	current_thread()->no_fault = true;
+	err = user_read(to, from, bytes);
+	current_thread()->no_fault = false;
+	return err;
 }
 
 static inline int user_write(uaddr_t to, const void *from, size_t bytes)

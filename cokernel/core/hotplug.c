@@ -22,6 +22,7 @@ enum { SIGTERM = 15, SIGKILL = 9 };
 
 #define PARK_WAIT_NS 1000000000ull
 #define EXIT_WAIT_NS 3000000000ull
+#define EVACUATE_ROUNDS 40
 
 /* ---- Memory ---- */
 
@@ -48,7 +49,7 @@ int hotplug_memory_add(paddr_t start, uint64_t bytes, uint32_t node)
 	err = kvm_direct_add(start, end);
 	if (err)
 		return err;
-	err = phys_zone_add(start, end, node);
+	err = phys_zone_add(start, end, node, true);
 	if (err)
 		kvm_direct_remove(start, end);
 	publish_memory();
@@ -66,9 +67,22 @@ int hotplug_memory_remove(paddr_t start, uint64_t bytes)
 		return -EINVAL;
 	if (start.v <= boot_info.shared_phys && boot_info.shared_phys < end.v)
 		return -EPERM;
-	err = phys_zone_remove(start, end);
+	err = phys_zone_close(start, end);
 	if (err)
 		return err;
+	/* What programs put there while it was open moves away; what is on its
+	 * way out (quarantine) needs a few rounds. */
+	for (int i = 0; i < EVACUATE_ROUNDS; i++) {
+		process_evacuate_memory(start, end);
+		err = phys_zone_remove(start, end);
+		if (err != -EBUSY)
+			break;
+		thread_park_until(clock_uptime_ns() + 5000000);
+	}
+	if (err) {
+		phys_zone_open(start, end);
+		return err;
+	}
 	kvm_direct_remove(start, end);
 	publish_memory();
 	log_info("memory %#lx-%#lx removed", start.v, end.v);

@@ -56,11 +56,11 @@ static void init_memory(void)
 	kvm_init(&free, end);
 	/* Zones are whole large pages; what kvm_init() took is rounded up. */
 	free.v = ALIGN_UP(free.v, LARGE_SIZE);
-	if (phys_zone_add(free, end, r->node))
+	if (phys_zone_add(free, end, r->node, false))
 		panic("no memory");
 	for (uint32_t i = 1; i < boot_info.range_count; i++) {
 		r = boot_range_entry(i);
-		if (phys_zone_add(PADDR(r->start), PADDR(r->start + r->bytes), r->node))
+		if (phys_zone_add(PADDR(r->start), PADDR(r->start + r->bytes), r->node, true))
 			log_err("memory %#lx-%#lx cannot be used", r->start, r->start + r->bytes);
 	}
 }

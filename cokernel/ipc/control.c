@@ -53,7 +53,7 @@ static int64_t proc_fault(const struct otr_msg *m)
 	if (m->arg[1] < OTR_USER_START || m->arg[1] >= OTR_USER_END)
 		err = -EFAULT;
 	else
-		err = mm_fault(p->mm, m->arg[1], m->arg[2] ? MM_WRITE : MM_READ);
+		err = mm_fault_nowait(p->mm, m->arg[1], m->arg[2] ? MM_WRITE : MM_READ);
 	process_put(p);
 	return err;
 }

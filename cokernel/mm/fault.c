@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Pages on demand. */
+#include "cokernel/core/clock.h"
 #include "cokernel/lib/atomic.h"
 #include "cokernel/lib/errno.h"
 #include "cokernel/lib/string.h"
 #include "cokernel/mm/mm_internal.h"
+#include "cokernel/sched/thread.h"
 
 static bool entry_allows(uint64_t e, uint32_t access)
 {
@@ -18,6 +20,18 @@ static bool vma_allows(const struct vma *v, uint32_t access)
 {
 	/* As on every x86 Linux, what may be written or run may be read. */
 	return access == MM_READ ? v->prot != 0 : v->prot & access;
+}
+
+/* How often a thread looks whether a page that is moved has arrived. */
+#define MOVING_WAIT_NS 200000u
+
+static struct page *zeroed_page(uint32_t order)
+{
+	struct page *p = page_alloc_movable(order);
+
+	if (p)
+		memset(page_to_virt(p), 0, PAGE_SIZE << order);
+	return p;
 }
 
 /* What a fault at va needs, under the lock. */
@@ -44,6 +58,8 @@ static int examine(struct mm *mm, uint64_t va, uint32_t access, struct need *n)
 	if (entry_allows(*e, access))
 		return 1;
 	*n = (struct need){ .va = ALIGN_DOWN(va, PAGE_SIZE), .prot = v->prot };
+	if (*e & PTE_MOVING)
+		return -EAGAIN;
 	if (pte_used(*e)) {
 		struct page *p = phys_to_page(PADDR(*e & PTE_ADDR));
 
@@ -75,14 +91,14 @@ static int install(struct mm *mm, const struct need *n, struct page *p)
 	old = *e;
 	if (n->copy) {
 		if ((old & PTE_ADDR) != n->from.v || !(old & PTE_COW))
-			return -EAGAIN;
+			return -EEXIST;
 		store_release(e, page_to_phys(p).v | pte_flags(n->prot));
 		tlb_flush(mm, n->va, n->va + PAGE_SIZE);
 		zap_push(mm, n->va, n->va + PAGE_SIZE);
 		return 0;
 	}
 	if (pte_used(old))
-		return -EAGAIN;
+		return -EEXIST;
 	store_release(e, page_to_phys(p).v | pte_flags(n->prot) |
 		      (n->order == ORDER_LARGE ? PTE_LARGE : 0));
 	mm->resident_pages += 1ul << n->order;
@@ -90,6 +106,15 @@ static int install(struct mm *mm, const struct need *n, struct page *p)
 }
 
 int mm_fault(struct mm *mm, uint64_t va, uint32_t access)
+{
+	int err;
+
+	while ((err = mm_fault_nowait(mm, va, access)) == -EAGAIN)
+		thread_park_until(clock_uptime_ns() + MOVING_WAIT_NS);
+	return err;
+}
+
+int mm_fault_nowait(struct mm *mm, uint64_t va, uint32_t access)
 {
 	for (;;) {
 		struct need n, again;
@@ -103,11 +128,11 @@ int mm_fault(struct mm *mm, uint64_t va, uint32_t access)
 			return ret > 0 ? 0 : ret;
 		/* Zeroing 2 MiB takes long: without the lock. */
 		if (n.order)
-			p = page_alloc_zeroed(n.order);
+			p = zeroed_page(n.order);
 		if (!p) {
 			n.order = 0;
 			n.va = ALIGN_DOWN(va, PAGE_SIZE);
-			p = n.copy ? page_alloc(0) : page_alloc_zeroed(0);
+			p = n.copy ? page_alloc_movable(0) : zeroed_page(0);
 		}
 		if (!p) {
 			if (n.copy)
@@ -120,11 +145,13 @@ int mm_fault(struct mm *mm, uint64_t va, uint32_t access)
 			memcpy(page_to_virt(p), phys_to_virt(n.from), PAGE_SIZE);
 		spin_lock(&mm->lock);
 		ret = examine(mm, va, access, &again);
+		if (ret > 0)
+			ret = -EEXIST;      /* somebody else was faster */
 		if (!ret) {
 			if (again.copy)
 				page_put(phys_to_page(again.from));
 			if (again.copy != n.copy || again.prot != n.prot || (n.order && !again.order))
-				ret = -EAGAIN;
+				ret = -EEXIST;
 			else
 				ret = install(mm, &n, p);
 		}
@@ -135,8 +162,8 @@ int mm_fault(struct mm *mm, uint64_t va, uint32_t access)
 			page_put(phys_to_page(n.from));     /* the entry's */
 		if (ret)
 			page_put(p);
-		if (ret != -EAGAIN)
-			return ret > 0 ? 0 : ret;
+		if (ret != -EEXIST)
+			return ret;
 	}
 }
 

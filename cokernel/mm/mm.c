@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "cokernel/mm/mm.h"
 #include "cokernel/arch/x86_64/x86.h"
+#include "cokernel/core/clock.h"
 #include "cokernel/lib/atomic.h"
 #include "cokernel/lib/errno.h"
 #include "cokernel/lib/string.h"
 #include "cokernel/mm/kmem.h"
 #include "cokernel/mm/kvm.h"
 #include "cokernel/mm/mm_internal.h"
+#include "cokernel/sched/thread.h"
 
 struct mm *mm_create(struct otr_ctx_private *zaps)
 {
@@ -76,7 +78,20 @@ static bool range_ok(uint64_t addr, uint64_t bytes)
 	       !(addr & (PAGE_SIZE - 1));
 }
 
-/* Removes areas and pages of the range; boundaries are cut already. */
+/* Takes the lock when no page is being moved: those who change the address
+ * space wait for mm_evacuate()'s batch, which is bounded. */
+static void lock_settled(struct mm *mm)
+{
+	for (;;) {
+		spin_lock(&mm->lock);
+		if (likely(!mm->moving))
+			return;
+		spin_unlock(&mm->lock);
+		thread_park_until(clock_uptime_ns() + 200000);
+	}
+}
+
+/* Removes areas and pages of the range, cutting areas at its ends. */
 static int remove_range(struct mm *mm, uint64_t start, uint64_t end)
 {
 	struct vma *v, *next;
@@ -103,7 +118,7 @@ int64_t mm_map(struct mm *mm, uint64_t addr, uint64_t bytes, uint32_t prot, uint
 	if (!bytes || bytes > OTR_USER_END)
 		return bytes ? -ENOMEM : -EINVAL;
 	bytes = ALIGN_UP(bytes, PAGE_SIZE);
-	spin_lock(&mm->lock);
+	lock_settled(mm);
 	if (flags & MM_FIXED) {
 		if (!range_ok(addr, bytes)) {
 			err = addr & (PAGE_SIZE - 1) ? -EINVAL : -ENOMEM;
@@ -143,7 +158,7 @@ int mm_unmap(struct mm *mm, uint64_t addr, uint64_t bytes)
 		return -EINVAL;
 	if (!range_ok(addr, bytes))
 		return addr < OTR_USER_END && addr + bytes <= OTR_USER_END ? 0 : -EINVAL;
-	spin_lock(&mm->lock);
+	lock_settled(mm);
 	err = remove_range(mm, addr, addr + bytes);
 	/* Freed room above is found again by the next search. */
 	if (!err && addr + bytes > mm->mmap_next)
@@ -180,7 +195,7 @@ int mm_protect(struct mm *mm, uint64_t addr, uint64_t bytes, uint32_t prot)
 	if (!range_ok(addr, bytes))
 		return -ENOMEM;
 	end = addr + bytes;
-	spin_lock(&mm->lock);
+	lock_settled(mm);
 	err = covered(mm, addr, end);
 	if (!err)
 		err = vma_cut(mm, addr, end);
@@ -209,7 +224,7 @@ int mm_discard(struct mm *mm, uint64_t addr, uint64_t bytes)
 		return 0;
 	if (!range_ok(addr, bytes))
 		return -ENOMEM;
-	spin_lock(&mm->lock);
+	lock_settled(mm);
 	err = pages_remove(mm, addr, addr + bytes);
 	if (!err)
 		err = covered(mm, addr, addr + bytes);
@@ -233,7 +248,7 @@ int64_t mm_remap(struct mm *mm, uint64_t old, uint64_t old_bytes, uint64_t new_b
 	if (flags & 2 && (!range_ok(new_addr, new_bytes) ||
 			  (new_addr < old + old_bytes && old < new_addr + new_bytes)))
 		return -EINVAL;
-	spin_lock(&mm->lock);
+	lock_settled(mm);
 	v = vma_find(mm, old);
 	if (!v || v->start > old || v->end < old + old_bytes) {
 		ret = -EFAULT;
@@ -291,7 +306,7 @@ uint64_t mm_brk(struct mm *mm, uint64_t addr)
 	uint64_t old_end = ALIGN_UP(mm->brk, PAGE_SIZE), new_end = ALIGN_UP(addr, PAGE_SIZE);
 	struct vma *v;
 
-	spin_lock(&mm->lock);
+	lock_settled(mm);
 	if (addr < mm->brk_start || addr >= OTR_USER_END)
 		goto out;
 	if (new_end < old_end) {
@@ -311,7 +326,7 @@ out:
 
 void mm_clear(struct mm *mm)
 {
-	spin_lock(&mm->lock);
+	lock_settled(mm);
 	remove_range(mm, OTR_USER_START, OTR_USER_END);
 	mm->brk_start = mm->brk = 0;
 	mm->mmap_next = 0;

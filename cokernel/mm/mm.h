@@ -43,6 +43,7 @@ struct mm {
 	uint64_t brk_start, brk;
 	uint64_t mapped_bytes;      /* sum of the areas */
 	uint64_t resident_pages;
+	bool moving;                /* mm_evacuate() has pages under way */
 	struct cpumask cpus;        /* where it is in CR3; any CPU, atomic */
 
 	struct otr_ctx_private *zaps;   /* NULL: no proxy, nothing to wait for */
@@ -78,8 +79,13 @@ uint64_t mm_brk(struct mm *mm, uint64_t addr);
 void mm_clear(struct mm *mm);
 
 /* Makes the page of va usable for `access` (MM_READ, MM_WRITE or MM_EXEC).
- * -EFAULT: nothing is mapped; -EACCES: not this way; -ENOMEM. */
+ * -EFAULT: nothing is mapped; -EACCES: not this way; -ENOMEM. The first may
+ * park while the page is being moved; the second answers -EAGAIN then. */
 int mm_fault(struct mm *mm, uint64_t va, uint32_t access);
+int mm_fault_nowait(struct mm *mm, uint64_t va, uint32_t access);
+/* Moves the program's pages out of [start, end), which no allocation uses any
+ * more. -EBUSY: some are pinned or came back; -ENOMEM. */
+int mm_evacuate(struct mm *mm, paddr_t start, paddr_t end);
 /* The same for every page of [va, va + bytes). */
 int mm_populate(struct mm *mm, uint64_t va, uint64_t bytes, uint32_t access);
 /* The number up to which zaps must be applied for a call made now; pushes what

@@ -8,10 +8,12 @@
 
 /* A leaf that is mapped but PROT_NONE keeps its frame, not present. */
 #define PTE_NONE_PROT (1ull << 10)
+/* A leaf whose frame is being moved: not present, whoever needs it waits. */
+#define PTE_MOVING    (1ull << 11)
 
 static inline bool pte_used(uint64_t e)
 {
-	return e & (PTE_PRESENT | PTE_NONE_PROT);
+	return e & (PTE_PRESENT | PTE_NONE_PROT | PTE_MOVING);
 }
 
 static inline struct vma *vma_of(struct tree_node *n)
@@ -44,5 +46,7 @@ void tlb_flush(struct mm *mm, uint64_t start, uint64_t end);
 /* zap.c */
 void zap_push(struct mm *mm, uint64_t start, uint64_t end);
 void quarantine_add(struct mm *mm, struct page *p);
+/* Zaps that the host has applied. */
+uint64_t zap_done(struct mm *mm);
 
 #endif

@@ -123,7 +123,7 @@ int pages_remove(struct mm *mm, uint64_t start, uint64_t end)
 			continue;
 		v = *e;
 		store_relaxed(e, 0);
-		any = any || v & PTE_PRESENT;
+		any = true;
 		p = phys_to_page(PADDR(v & PTE_ADDR));
 		mm->resident_pages -= 1ul << (9 * level);
 		list_push_back(&gone, &p->link);

@@ -11,6 +11,7 @@
 struct zone {
 	struct spinlock lock;
 	bool live;                  /* takes part in allocation */
+	bool movable;               /* for programs' pages, as long as there are others */
 	uint32_t node;
 	uint64_t start_pfn, end_pfn;    /* all of the range */
 	uint64_t usable_pfn;        /* first frame behind the descriptors */
@@ -118,7 +119,7 @@ static struct zone *zone_new(uint32_t *index)
 	return zone_at(zone_count);
 }
 
-int phys_zone_add(paddr_t start, paddr_t end, uint32_t node)
+int phys_zone_add(paddr_t start, paddr_t end, uint32_t node, bool movable)
 {
 	uint64_t first = start.v >> PAGE_SHIFT, last = end.v >> PAGE_SHIFT;
 	uint64_t map_bytes = ALIGN_UP((last - first) * sizeof(struct page), PAGE_SIZE);
@@ -144,6 +145,7 @@ int phys_zone_add(paddr_t start, paddr_t end, uint32_t node)
 		return -ENOSPC;
 	}
 	z->node = node;
+	z->movable = movable;
 	z->start_pfn = first;
 	z->usable_pfn = first + map_pages;
 	z->free_pages = 0;
@@ -170,17 +172,20 @@ int phys_zone_add(paddr_t start, paddr_t end, uint32_t node)
 static void cache_flush(void *arg)
 {
 	struct cpu *c = this_cpu();
-	struct list *l;
 
-	while ((l = list_pop_front(&c->page_cache))) {
-		struct page *p = list_entry(l, struct page, link);
-		struct zone *z = zone_at(p->zone);
+	for (int kind = 0; kind < 2; kind++) {
+		struct list *l;
 
-		spin_lock(&z->lock);
-		block_free(z, p, 0);
-		spin_unlock(&z->lock);
+		while ((l = list_pop_front(&c->page_cache[kind]))) {
+			struct page *p = list_entry(l, struct page, link);
+			struct zone *z = zone_at(p->zone);
+
+			spin_lock(&z->lock);
+			block_free(z, p, 0);
+			spin_unlock(&z->lock);
+		}
+		c->page_cache_count[kind] = 0;
 	}
-	c->page_cache_count = 0;
 }
 
 void phys_cache_flush(void)
@@ -188,40 +193,68 @@ void phys_cache_flush(void)
 	cache_flush(NULL);
 }
 
-int phys_zone_remove(paddr_t start, paddr_t end)
+/* zones_lock held. */
+static struct zone *zone_find(paddr_t start, paddr_t end)
 {
-	uint64_t first = start.v >> PAGE_SHIFT, last = end.v >> PAGE_SHIFT;
-	struct zone *z = NULL;
-	bool empty;
+	for (uint32_t i = 0; i < zone_count; i++)
+		if (zone_at(i)->start_pfn == start.v >> PAGE_SHIFT &&
+		    zone_at(i)->end_pfn == end.v >> PAGE_SHIFT)
+			return zone_at(i);
+	return NULL;
+}
+
+int phys_zone_close(paddr_t start, paddr_t end)
+{
+	struct zone *z;
 
 	spin_lock(&zones_lock);
-	for (uint32_t i = 0; i < zone_count && !z; i++)
-		if (zone_at(i)->start_pfn == first && zone_at(i)->end_pfn == last)
-			z = zone_at(i);
+	z = zone_find(start, end);
+	if (z)
+		store_release(&z->live, false);
+	spin_unlock(&zones_lock);
+	return z ? 0 : -ENOENT;
+}
+
+void phys_zone_open(paddr_t start, paddr_t end)
+{
+	struct zone *z;
+
+	spin_lock(&zones_lock);
+	z = zone_find(start, end);
+	if (z)
+		store_release(&z->live, true);
+	spin_unlock(&zones_lock);
+}
+
+int phys_zone_remove(paddr_t start, paddr_t end)
+{
+	struct zone *z;
+	bool empty;
+
+	xcall(&cpu_online_mask, cache_flush, NULL);
+	cache_flush(NULL);
+	spin_lock(&zones_lock);
+	z = zone_find(start, end);
 	if (!z) {
 		spin_unlock(&zones_lock);
 		return -ENOENT;
 	}
-	store_release(&z->live, false);
-	xcall(&cpu_online_mask, cache_flush, NULL);
-	cache_flush(NULL);
 	spin_lock(&z->lock);
 	empty = z->free_pages == z->end_pfn - z->usable_pfn;
-	if (empty) {
-		kvm_unmap_from(VA_VMEMMAP + first * sizeof(struct page),
-			       ALIGN_UP((last - first) * sizeof(struct page), PAGE_SIZE), start, end);
+	if (empty)
 		z->start_pfn = z->end_pfn = z->free_pages = 0;
-	} else {
-		z->live = true;
-	}
 	spin_unlock(&z->lock);
+	if (empty)
+		kvm_unmap_from(VA_VMEMMAP + (start.v >> PAGE_SHIFT) * sizeof(struct page),
+			       ALIGN_UP(((end.v - start.v) >> PAGE_SHIFT) * sizeof(struct page), PAGE_SIZE),
+			       start, end);
 	spin_unlock(&zones_lock);
 	return empty ? 0 : -EBUSY;
 }
 
 /* ---- Allocation ---- */
 
-static struct page *alloc_from_zones(uint32_t order)
+static struct page *alloc_from(bool movable, uint32_t order)
 {
 	uint32_t count = load_acquire(&zone_count), node = this_cpu()->node;
 
@@ -230,7 +263,8 @@ static struct page *alloc_from_zones(uint32_t order)
 			struct zone *z = zone_at(i);
 			struct page *p;
 
-			if (!load_relaxed(&z->live) || (z->node == node) != (pass == 0) ||
+			if (!load_relaxed(&z->live) || z->movable != movable ||
+			    (z->node == node) != (pass == 0) ||
 			    load_relaxed(&z->free_pages) < 1ul << order)
 				continue;
 			spin_lock(&z->lock);
@@ -242,22 +276,39 @@ static struct page *alloc_from_zones(uint32_t order)
 	return NULL;
 }
 
-struct page *page_alloc(uint32_t order)
+static struct page *alloc(bool movable, uint32_t order)
 {
 	struct cpu *c = this_cpu();
-	struct page *p;
+	struct page *p = NULL;
 
-	if (order == 0 && c->page_cache_count) {
-		p = list_entry(list_pop_front(&c->page_cache), struct page, link);
-		c->page_cache_count--;
-	} else {
-		p = alloc_from_zones(order);
-		if (!p)
-			return NULL;
+	if (order == 0 && c->page_cache_count[movable]) {
+		p = list_entry(list_pop_front(&c->page_cache[movable]), struct page, link);
+		c->page_cache_count[movable]--;
+		/* Its zone may have been closed since it was kept. */
+		if (unlikely(!load_relaxed(&zone_at(p->zone)->live))) {
+			cache_flush(NULL);
+			p = NULL;
+		}
 	}
+	if (!p)
+		p = alloc_from(movable, order);
+	if (!p)
+		p = alloc_from(!movable, order);
+	if (!p)
+		return NULL;
 	p->order = (uint8_t)order;
 	atomic_store_explicit(&p->refs, 1, memory_order_relaxed);
 	return p;
+}
+
+struct page *page_alloc(uint32_t order)
+{
+	return alloc(false, order);
+}
+
+struct page *page_alloc_movable(uint32_t order)
+{
+	return alloc(true, order);
 }
 
 struct page *page_alloc_zeroed(uint32_t order)
@@ -279,9 +330,9 @@ void page_put(struct page *p)
 	if (old > 1)
 		return;
 	z = zone_at(p->zone);
-	if (p->order == 0 && c->page_cache_count < PAGE_CACHE_MOST && load_relaxed(&z->live)) {
-		list_push_front(&c->page_cache, &p->link);
-		c->page_cache_count++;
+	if (p->order == 0 && c->page_cache_count[z->movable] < PAGE_CACHE_MOST && load_relaxed(&z->live)) {
+		list_push_front(&c->page_cache[z->movable], &p->link);
+		c->page_cache_count[z->movable]++;
 		return;
 	}
 	spin_lock(&z->lock);
@@ -327,6 +378,7 @@ uint64_t phys_free_bytes(void)
 
 	for (uint32_t i = 0; i < CPUS_MOST && i < boot_info.cpu_limit; i++)
 		if (cpu_table[i])
-			cached += load_relaxed(&cpu_table[i]->page_cache_count);
+			cached += load_relaxed(&cpu_table[i]->page_cache_count[0]) +
+				  load_relaxed(&cpu_table[i]->page_cache_count[1]);
 	return sum(true) + (cached << PAGE_SHIFT);
 }

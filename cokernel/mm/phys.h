@@ -39,15 +39,22 @@ static inline void *page_to_virt(const struct page *p)
 }
 
 /* Takes over [start, end), 2 MiB aligned, already in the direct map. The first
- * part holds the frames' descriptors. -ENOMEM, -ENOSPC (too many zones). */
-int phys_zone_add(paddr_t start, paddr_t end, uint32_t node);
-/* Gives back exactly what one phys_zone_add() took. -ENOENT; -EBUSY while any
- * of it is in use, and then the zone stays as it was. */
+ * part holds the frames' descriptors. A movable zone gives pages to the kernel
+ * only when the others are empty, so that it can be emptied again. -ENOMEM,
+ * -ENOSPC (too many zones). */
+int phys_zone_add(paddr_t start, paddr_t end, uint32_t node, bool movable);
+/* Gives back exactly what one phys_zone_add() took, in three steps: close stops
+ * allocation from it (-ENOENT); remove ends it (-EBUSY while any of it is in
+ * use); open takes close back. */
+int phys_zone_close(paddr_t start, paddr_t end);
 int phys_zone_remove(paddr_t start, paddr_t end);
+void phys_zone_open(paddr_t start, paddr_t end);
 
 /* A block of 2^order pages with refs 1, contents undefined; NULL when memory is
- * out. Prefers the calling CPU's node. */
+ * out. Prefers the calling CPU's node. The second is for pages of programs,
+ * which can be moved. */
 struct page *page_alloc(uint32_t order);
+struct page *page_alloc_movable(uint32_t order);
 struct page *page_alloc_zeroed(uint32_t order);
 /* Drops a reference of a block that page_alloc() returned. */
 void page_put(struct page *p);

@@ -10,7 +10,7 @@
 void (*mm_ask_zap)(struct mm *mm);
 
 /* Zaps that the host has done, never more than there are. */
-static uint64_t zaps_done(struct mm *mm)
+uint64_t zap_done(struct mm *mm)
 {
 	uint64_t head = load_acquire(&mm->zaps->zap_head);
 
@@ -19,7 +19,7 @@ static uint64_t zaps_done(struct mm *mm)
 
 static bool publish(struct mm *mm, uint64_t start, uint64_t end)
 {
-	uint64_t done = zaps_done(mm);
+	uint64_t done = zap_done(mm);
 	struct otr_zap *z;
 
 	if (mm->zap_tail - done >= OTR_ZAP_COUNT)
@@ -68,7 +68,7 @@ static uint64_t collect_locked(struct mm *mm)
 
 	if (!mm->zaps || list_empty(&mm->quarantine))
 		return 0;
-	done = zaps_done(mm);
+	done = zap_done(mm);
 	while (!list_empty(&mm->quarantine)) {
 		struct page *p = list_first(&mm->quarantine, struct page, link);
 

@@ -32,6 +32,7 @@ struct thread {
 	uint32_t tid;               /* Linux's tid of the twin */
 	_Atomic uint32_t work;      /* WORK_* */
 	_Atomic uint32_t park;      /* PARK_* */
+	bool no_fault;              /* user_copy() fails rather than wait for a page */
 	bool dead;                  /* finish_switch releases it */
 	bool requeue;               /* was preempted; finish_switch queues it */
 	struct cpu *cpu;            /* where it runs or ran last */

@@ -141,7 +141,8 @@ void cpu_init_early(struct cpu *c)
 	wrmsr(MSR_FS_BASE, 0);
 	if (!c->run_queue.next) {
 		list_init(&c->run_queue);
-		list_init(&c->page_cache);
+		list_init(&c->page_cache[0]);
+		list_init(&c->page_cache[1]);
 	}
 
 	write_cr0((read_cr0() & ~(CR0_EM | CR0_TS)) | CR0_MP | CR0_NE | CR0_WP);
@@ -181,7 +182,8 @@ struct cpu *cpu_create(uint32_t index, uint32_t apic_id, uint32_t node, uint32_t
 		if (!c)
 			return NULL;
 		list_init(&c->run_queue);
-		list_init(&c->page_cache);
+		list_init(&c->page_cache[0]);
+		list_init(&c->page_cache[1]);
 	}
 	c->self = c;
 	c->index = index;

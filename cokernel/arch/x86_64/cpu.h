@@ -78,9 +78,9 @@ struct cpu {
 	uint64_t slice_end_ns;      /* 0: one thread, no slice */
 	_Atomic bool timer_changed; /* another CPU put an earlier one in */
 
-	/* Pages kept back from the zones: order 0. */
-	struct list page_cache;
-	uint32_t page_cache_count;
+	/* Single pages kept back from the zones; the second of movable ones. */
+	struct list page_cache[2];
+	uint32_t page_cache_count[2];
 
 	/* Cross calls: bit i: CPU i has something for this one (any CPU). */
 	_Atomic uint64_t xcall_from[CPU_WORDS];

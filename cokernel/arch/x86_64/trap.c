@@ -64,7 +64,7 @@ static void page_fault(struct regs *r, uint64_t va)
 	int err = -EFAULT;
 
 	if (va >= OTR_USER_START && va < OTR_USER_END && t && t->mm &&
-	    (regs_from_user(r) || access != MM_EXEC))
+	    (regs_from_user(r) || (access != MM_EXEC && !t->no_fault)))
 		err = mm_fault(t->mm, va, access);
 	if (!err)
 		return;
