@@ -4,3 +4,4 @@
 $(eval $(call static_app,calls,apps/calls.c))
 $(eval $(call static_app,threads,apps/threads.c,-lpthread))
 $(eval $(call static_app,fault,apps/fault.c))
+$(eval $(call static_app,bench,apps/bench.c,-lpthread))

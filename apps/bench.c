@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Costs of single operations, the same program on Linux and on a co-kernel:
+ *   bench OPERATION [SAMPLES [FILE]]
+ * prints one line of JSON: {"op":..., "samples":n, "min":t, "p50":t, "p99":t,
+ * "mean":t}, in TSC ticks for one operation. Under `-icount shift=0` a tick is
+ * one instruction of the machine, whichever CPU executes it.
+ *
+ *   null        a trivial call (getpid by number)
+ *   yield       sched_yield with nothing else to run
+ *   clock       clock_gettime(CLOCK_MONOTONIC) by number
+ *   pread       4 KiB from FILE at offset 0
+ *   write       1 byte to /dev/null
+ *   pread-busy, write-busy   the same while another thread of the program
+ *               computes on the same CPU
+ *   pread-N     N threads at once; a sample is one call of one thread
+ *   touch       first write to a page of a fresh 64 MiB mapping
+ *   mmap        mmap + munmap of 64 KiB, untouched
+ *   thread      pthread_create + join
+ *   futex       a wake-up of another thread and back (ping-pong)
+ *   loop        1,000,000 additions (the same machine code on both)
+ */
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+static int file, null_file;
+static char buffer[64][4096] __attribute__((aligned(4096)));
+static atomic_int stop, word;
+
+static uint64_t ticks(void)
+{
+	uint32_t lo, hi;
+
+	__asm__ volatile("lfence; rdtsc" : "=a"(lo), "=d"(hi) : : "memory");
+	return (uint64_t)hi << 32 | lo;
+}
+
+static void op_null(void) { syscall(SYS_getpid); }
+static void op_yield(void) { sched_yield(); }
+static void op_clock(void) { struct timespec t; syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &t); }
+static void op_pread(void) { if (pread(file, buffer[0], 4096, 0) < 0) exit(3); }
+static void op_write(void) { if (write(null_file, buffer[0], 1) != 1) exit(3); }
+
+static void op_mmap(void)
+{
+	void *p = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	munmap(p, 65536);
+}
+
+static void *nothing(void *arg) { return arg; }
+
+static void op_thread(void)
+{
+	pthread_t t;
+
+	if (pthread_create(&t, NULL, nothing, NULL) || pthread_join(t, NULL))
+		exit(3);
+}
+
+static void op_loop(void)
+{
+	uint64_t n = 1000000;
+
+	__asm__ volatile("1: dec %0; jnz 1b" : "+r"(n));
+}
+
+static char *fresh;
+static size_t fresh_at;
+
+static void op_touch(void)
+{
+	if (!fresh || fresh_at == 64ul << 20) {
+		if (fresh)
+			munmap(fresh, 64ul << 20);
+		fresh = mmap(NULL, 64ul << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		fresh_at = 0;
+	}
+	fresh[fresh_at] = 1;
+	fresh_at += 4096;
+}
+
+static void futex(int op, int value)
+{
+	syscall(SYS_futex, &word, op | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0);
+}
+
+static void await(int value)
+{
+	int seen;
+
+	while ((seen = atomic_load(&word)) != value)
+		futex(FUTEX_WAIT, seen);
+}
+
+static void *ponger(void *arg)
+{
+	for (;;) {
+		await(1);
+		if (atomic_load(&stop))
+			return arg;
+		atomic_store(&word, 0);
+		futex(FUTEX_WAKE, 1);
+	}
+}
+
+static void op_futex(void)
+{
+	atomic_store(&word, 1);
+	futex(FUTEX_WAKE, 1);
+	await(0);
+}
+
+/* Computes until it is told to stop; keeps to the caller's CPU. */
+static void *burner(void *arg)
+{
+	while (!atomic_load(&stop))
+		op_loop();
+	return arg;
+}
+
+static int compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void sample(void (*op)(void), uint64_t *t, int n)
+{
+	for (int i = 0; i < n / 10 + 2; i++)
+		op();
+	for (int i = 0; i < n; i++) {
+		uint64_t from = ticks();
+
+		op();
+		t[i] = ticks() - from;
+	}
+}
+
+static void report(const char *name, uint64_t *t, int n)
+{
+	double sum = 0;
+
+	qsort(t, (size_t)n, sizeof(*t), compare);
+	for (int i = 0; i < n; i++)
+		sum += (double)t[i];
+	printf("{\"op\":\"%s\",\"samples\":%d,\"min\":%lu,\"p50\":%lu,\"p99\":%lu,\"mean\":%.0f}\n",
+	       name, n, t[0], t[n / 2], t[(size_t)n * 99 / 100], sum / n);
+}
+
+struct many { int index, n; uint64_t *t; pthread_barrier_t *start; };
+
+static void *many_reads(void *arg)
+{
+	struct many *m = arg;
+
+	pthread_barrier_wait(m->start);
+	for (int i = 0; i < m->n; i++) {
+		uint64_t from = ticks();
+
+		if (pread(file, buffer[m->index], 4096, 0) < 0)
+			exit(3);
+		m->t[i] = ticks() - from;
+	}
+	return NULL;
+}
+
+static void concurrent(uint64_t *t, int n, int threads)
+{
+	pthread_t id[64];
+	struct many m[64];
+	pthread_barrier_t start;
+
+	pthread_barrier_init(&start, NULL, (unsigned)threads);
+	for (int i = 0; i < threads; i++) {
+		m[i] = (struct many){ i, n / threads, t + i * (n / threads), &start };
+		if (pthread_create(&id[i], NULL, many_reads, &m[i]))
+			exit(3);
+	}
+	for (int i = 0; i < threads; i++)
+		pthread_join(id[i], NULL);
+}
+
+static void pin_here(void)
+{
+	cpu_set_t set;
+	int cpu = sched_getcpu();
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	sched_setaffinity(0, sizeof(set), &set);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct { const char *name; void (*op)(void); } ops[] = {
+		{ "null", op_null }, { "yield", op_yield }, { "clock", op_clock }, { "pread", op_pread },
+		{ "write", op_write }, { "touch", op_touch }, { "mmap", op_mmap }, { "thread", op_thread },
+		{ "loop", op_loop }, { "futex", op_futex }, { "pread-busy", op_pread }, { "write-busy", op_write },
+	};
+	const char *name = argc > 1 ? argv[1] : "";
+	int n = argc > 2 ? atoi(argv[2]) : 1000, threads;
+	uint64_t *t = n > 0 ? calloc((size_t)n, sizeof(*t)) : NULL;
+	pthread_t other;
+
+	if (!t) {
+		fprintf(stderr, "usage: bench OPERATION [SAMPLES [FILE]]\n");
+		return 2;
+	}
+	file = open(argc > 3 ? argv[3] : argv[0], O_RDONLY);
+	null_file = open("/dev/null", O_WRONLY);
+	if (file < 0 || null_file < 0)
+		return 2;
+	memset(t, 0, (size_t)n * sizeof(*t));
+	memset(buffer, 0, sizeof(buffer));
+	if (sscanf(name, "pread-%d", &threads) == 1 && threads > 0 && threads <= 64) {
+		concurrent(t, n, threads);
+		report(name, t, n / threads * threads);
+		return 0;
+	}
+	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
+		bool busy = strstr(name, "-busy"), helped = busy || !strcmp(name, "futex");
+
+		if (strcmp(name, ops[i].name))
+			continue;
+		if (busy)
+			pin_here();
+		if (helped && pthread_create(&other, NULL, busy ? burner : ponger, NULL))
+			return 3;
+		sample(ops[i].op, t, n);
+		if (helped) {
+			atomic_store(&stop, 1);
+			atomic_store(&word, 1);
+			futex(FUTEX_WAKE, 1);
+			pthread_join(other, NULL);
+		}
+		report(name, t, n);
+		return 0;
+	}
+	fprintf(stderr, "bench: no operation %s\n", name);
+	return 2;
+}
