@@ -49,6 +49,7 @@ int process_create(const struct process_setup *s, struct process **out)
 	p->mm = mm_create(s->private_page);
 	if (!p->mm)
 		goto free_process;
+	p->mm->context = s->context;
 	err = process_add_slots(p, s->slot_page);
 	if (err)
 		goto free_mm;

@@ -12,6 +12,7 @@
 #include "cokernel/lib/list.h"
 #include "cokernel/lib/spinlock.h"
 #include "cokernel/mm/kmem.h"
+#include "cokernel/mm/phys.h"
 #include "cokernel/sched/thread.h"
 #include "libpoxis/slot.h"
 
@@ -201,8 +202,10 @@ void host_doorbell(void)
 	struct cpu *c = this_cpu();
 	uint32_t ping = load_relaxed(&c->control->ping);
 
-	if (c->status->ping_ack != ping)
+	if (c->status->ping_ack != ping) {
 		store_release(&c->status->ping_ack, ping);
+		store_relaxed(&boot_status()->mem_free_bytes, phys_free_bytes());
+	}
 	wake_callers();
 	take_messages();
 	if (c2h && !list_empty(&backlog)) {

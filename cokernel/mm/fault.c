@@ -24,6 +24,7 @@ static bool vma_allows(const struct vma *v, uint32_t access)
 
 /* How often a thread looks whether a page that is moved has arrived. */
 #define MOVING_WAIT_NS 200000u
+#define ZAP_WAIT_ROUNDS 2500
 
 static struct page *zeroed_page(uint32_t order)
 {
@@ -107,11 +108,16 @@ static int install(struct mm *mm, const struct need *n, struct page *p)
 
 int mm_fault(struct mm *mm, uint64_t va, uint32_t access)
 {
-	int err;
+	int err, rounds = 0;
 
-	while ((err = mm_fault_nowait(mm, va, access)) == -EAGAIN)
+	for (;;) {
+		err = mm_fault_nowait(mm, va, access);
+		if (err == -ENOMEM && mm->quarantine_pages && rounds++ < ZAP_WAIT_ROUNDS)
+			mm_ask_zap(mm);     /* much may come back soon */
+		else if (err != -EAGAIN)
+			return err;
 		thread_park_until(clock_uptime_ns() + MOVING_WAIT_NS);
-	return err;
+	}
 }
 
 int mm_fault_nowait(struct mm *mm, uint64_t va, uint32_t access)

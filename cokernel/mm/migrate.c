@@ -92,8 +92,7 @@ static bool wait_for_zaps(struct mm *mm, const struct batch *b)
 		if (clock_uptime_ns() > until)
 			return false;
 		mm_collect(mm);         /* pushes what waits for room, too */
-		if (mm_ask_zap)
-			mm_ask_zap(mm);
+		mm_ask_zap(mm);
 		thread_park_until(clock_uptime_ns() + 1000000);
 	}
 	return true;

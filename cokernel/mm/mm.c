@@ -10,6 +10,9 @@
 #include "cokernel/mm/mm_internal.h"
 #include "cokernel/sched/thread.h"
 
+/* Above this many pages in quarantine the host is asked to hurry. */
+#define QUARANTINE_MOST 8192u
+
 struct mm *mm_create(struct otr_ctx_private *zaps)
 {
 	struct mm *mm = kmem_zalloc(sizeof(*mm));
@@ -165,7 +168,7 @@ int mm_unmap(struct mm *mm, uint64_t addr, uint64_t bytes)
 		mm->mmap_next = MIN(addr + bytes, mm->mmap_top);
 	spin_unlock(&mm->lock);
 	mm_collect(mm);
-	if (mm->quarantine_pages > 8192 && mm_ask_zap)
+	if (mm->quarantine_pages > QUARANTINE_MOST)
 		mm_ask_zap(mm);
 	return err;
 }

@@ -46,6 +46,8 @@ struct mm {
 	bool moving;                /* mm_evacuate() has pages under way */
 	struct cpumask cpus;        /* where it is in CR3; any CPU, atomic */
 
+	uint32_t context;           /* whose it is, for mm_ask_zap() */
+	uint64_t zap_asked;         /* the host was asked for zaps below this */
 	struct otr_ctx_private *zaps;   /* NULL: no proxy, nothing to wait for */
 	uint64_t zap_tail;          /* our own copy */
 	uint64_t overflow_start, overflow_end;  /* waits for room in the ring */
@@ -53,8 +55,8 @@ struct mm {
 	uint64_t quarantine_pages;
 };
 
-/* Called when memory or the zap ring needs the host's help; set by ipc/. */
-extern void (*mm_ask_zap)(struct mm *mm);
+/* Asks the host to apply all zaps now, once for each state of the ring. */
+void mm_ask_zap(struct mm *mm);
 
 struct mm *mm_create(struct otr_ctx_private *zaps);
 /* Frees everything; no thread runs on it and the proxy has no mapping left. */

@@ -4,10 +4,18 @@
  * the host's and is checked against our tail: a wrong one only means that
  * nothing is freed.
  */
+#include "cokernel/ipc/host.h"
 #include "cokernel/lib/atomic.h"
 #include "cokernel/mm/mm_internal.h"
 
-void (*mm_ask_zap)(struct mm *mm);
+void mm_ask_zap(struct mm *mm)
+{
+	uint64_t tail = load_relaxed(&mm->zap_tail);
+
+	if (!mm->zaps || zap_done(mm) >= tail || atomic_xchg(&mm->zap_asked, tail) == tail)
+		return;
+	host_send3(OTR_MSG_ZAP, mm->context, 0, 0);
+}
 
 /* Zaps that the host has done, never more than there are. */
 uint64_t zap_done(struct mm *mm)
