@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Executes one delegated call. Nearly all go to Linux as they are; `special`
- * marks those that could hurt the proxy itself, so that the others pay for one
- * load.
+ * marks those that could hurt the proxy itself, or would tell of it, so that the
+ * others pay for one load.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -47,6 +47,20 @@ static long close_range_(struct proxy *p, long nr, const uint64_t a[6])
 	return ret;
 }
 
+static long readlink_(struct proxy *p, long nr, const uint64_t a[6])
+{
+	long ret;
+
+	return self_readlink(p, a[0], a[1], a[2], &ret) ? ret : plain(nr, a);
+}
+
+static long readlinkat_(struct proxy *p, long nr, const uint64_t a[6])
+{
+	long ret;
+
+	return self_readlink(p, a[1], a[2], a[3], &ret) ? ret : plain(nr, a);
+}
+
 static const special_call special[512] = {
 	[SYS_close] = with_fd,
 	[SYS_dup] = with_fd,
@@ -55,6 +69,8 @@ static const special_call special[512] = {
 	[SYS_fcntl] = with_fd,
 	[SYS_ioctl] = with_fd,
 	[SYS_close_range] = close_range_,
+	[SYS_readlink] = readlink_,
+	[SYS_readlinkat] = readlinkat_,
 };
 
 static long fill(struct proxy *p)

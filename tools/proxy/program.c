@@ -246,6 +246,20 @@ static int build(struct outrigger *o, const struct program *p, uint64_t vdso, st
 	return stack_build(o, &in, p->stack_top, (p->stack_top - p->exec.stack_start) / 2, s);
 }
 
+/* The file's full name, as /proc/PID/exe would give it. */
+static void resolve(struct program *p)
+{
+	char link[40], path[PATH_MAX];
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", p->exe.fd);
+	n = readlink(link, path, sizeof(path) - 1);
+	if (n <= 0 || path[0] != '/')
+		return;
+	path[n] = 0;
+	memcpy(p->path, path, (size_t)n + 1);
+}
+
 static int describe(struct outrigger *o, struct program *p)
 {
 	const char *slash = strrchr(p->execfn, '/');
@@ -281,8 +295,10 @@ int program_open(struct outrigger *o, struct program *p, char **argv, char **env
 		ret = elf_read(o, p->exe.fd, p->path, &p->exe.elf);
 	if (!ret)
 		ret = open_interpreter(o, p);
-	if (!ret)
+	if (!ret) {
+		resolve(p);
 		ret = describe(o, p);
+	}
 	if (ret)
 		program_close(p);
 	return ret;

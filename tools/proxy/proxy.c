@@ -204,7 +204,7 @@ int proxy_run(struct outrigger *o, const char *partition, char **argv, char **en
 	if (!ret)
 		ret = start_watch(p);
 	if (!ret) {
-		prctl(PR_SET_NAME, p->program.exec.comm, 0, 0, 0);
+		title_set(&p->program);
 		ret = start(p);
 	}
 	if (ret) {

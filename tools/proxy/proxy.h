@@ -7,6 +7,8 @@
  *   proxy.c     attaching, mappings, start, end
  *   serve.c     a twin: waits for posted calls, executes them
  *   calls.c     the few calls that are not executed as they are
+ *   self.c      what the program reads about itself
+ *   title.c     how the process looks in /proc
  *   hide.c      keeps the proxy's own descriptors out of the program's way
  */
 #ifndef PROXY_PROXY_H
@@ -58,6 +60,13 @@ int serve_add_twins(struct proxy *p, uint64_t count);
 
 /* calls.c */
 long call_execute(struct proxy *p, uint32_t nr, const uint64_t arg[6]);
+
+/* self.c */
+/* Answers readlink() if the path names the program itself. */
+bool self_readlink(struct proxy *p, uint64_t path, uint64_t to, uint64_t bytes, long *result);
+
+/* title.c */
+void title_set(const struct program *p);
 
 /* hide.c */
 /* Moves a descriptor out of the way; it stays close-on-exec. The new one. */
