@@ -14,3 +14,12 @@ vm-test: all
 	$(Q)tests/run $(or $(FILES),vm)
 soak: all
 	$(Q)tests/run-soak $(SHARD)
+
+# The main job in the test machine: a program on a co-kernel and on Linux beside it.
+DEMO_KERNEL ?= 6.1
+$(O)/demo/modules.tar:
+	@mkdir -p $(@D)
+	$(Q)tar -cf $@ build/kernels/*/lib/modules/*/kernel/drivers/net
+demo: all $(O)/demo/modules.tar
+	$(Q)tools/vm --kernel $(DEMO_KERNEL) --check-log --timeout 300 -- scripts/demo $(O)/outrigger.elf $(O)/demo/modules.tar
+.PHONY: demo
