@@ -405,11 +405,6 @@ static int run_open(struct inode *inode, struct file *file)
 	return otr_ctx_open(file);
 }
 
-static int run_flush(struct file *file, fl_owner_t id)
-{
-	otr_ctx_flush(file);
-	return 0;
-}
 
 static int run_release(struct inode *inode, struct file *file)
 {
@@ -425,7 +420,6 @@ static const struct file_operations admin_fops = {
 static const struct file_operations run_fops = {
 	.owner = THIS_MODULE,
 	.open = run_open,
-	.flush = run_flush,
 	.release = run_release,
 	.mmap = otr_ctx_mmap,
 	.unlocked_ioctl = run_ioctl,

@@ -61,6 +61,49 @@ static int offline_bounded(u64 start, u64 bytes)
 	return job.ret;
 }
 
+/* Linux cannot take a block out of the middle of a System RAM resource that has
+ * children above the block: release_mem_region_adjustable() leaves them with the
+ * lower part, warns, and the resource stays wrong. Such children are the kernel's
+ * own image and the crash kernel's reservation. */
+struct ram {
+	u64 start, end;              /* the block */
+	u64 ram_start, ram_end;      /* the resource that it is in */
+};
+
+static int find_ram(struct resource *res, void *arg)
+{
+	struct ram *r = arg;
+
+	if (res->start > r->start || res->end < r->end - 1)
+		return 0;
+	r->ram_start = res->start;
+	r->ram_end = res->end + 1;
+	return 1;
+}
+
+static int child_above(struct resource *res, void *arg)
+{
+	struct ram *r = arg;
+
+	return res->start >= r->end && res->start < r->ram_end;
+}
+
+static bool can_split(u64 start, u64 bytes)
+{
+	struct ram r = { .start = start, .end = start + bytes };
+	u64 image = __pa(&boot_cpu_data);
+
+	if (walk_iomem_res_desc(IORES_DESC_NONE, IORESOURCE_SYSTEM_RAM | IORESOURCE_BUSY,
+				0, -1, &r, find_ram) != 1)
+		return false;
+	if (r.ram_start == r.start || r.ram_end == r.end)
+		return true;
+	if (image >= r.end && image < r.ram_end)
+		return false;
+	return walk_iomem_res_desc(IORES_DESC_CRASH_KERNEL, IORESOURCE_SYSTEM_RAM | IORESOURCE_BUSY,
+				   0, -1, &r, child_above) != 1;
+}
+
 /* Whether a block is whole, online, on the node, and looks movable. */
 static bool block_fits(unsigned long pfn, unsigned long count, int node)
 {
@@ -127,33 +170,60 @@ give_back:
 	return ERR_PTR(ret);
 }
 
-/* One node, from the top down, so that the blocks tend to be contiguous. */
+/* One block if it fits: 1 taken, 0 not, or -ENOMEM, -EINTR. */
+static int try_block(struct otr_partition *p, unsigned long pfn, unsigned long count, int node,
+		     struct list_head *to, bool dry)
+{
+	struct otr_chunk *c;
+
+	if (fatal_signal_pending(current))
+		return -EINTR;
+	if (!block_fits(pfn, count, node) || !can_split(PFN_PHYS(pfn), PFN_PHYS(count)))
+		return 0;
+	if (dry)
+		return 1;
+	c = take_block(p, PFN_PHYS(pfn), PFN_PHYS(count), node);
+	if (IS_ERR(c))
+		return PTR_ERR(c) == -ENOMEM ? -ENOMEM : 0;	/* else try the next one */
+	list_add(&c->link, to);
+	return 1;
+}
+
+/* Blocks of [start, end), from the top down or from the bottom up. */
+static int take_between(struct otr_partition *p, unsigned long start, unsigned long end, bool down,
+			int node, u64 bytes, u64 *taken, struct list_head *to, bool dry)
+{
+	unsigned long count = memory_block_size_bytes() >> PAGE_SHIFT, i, n;
+	int ret;
+
+	start = ALIGN(start, count);
+	n = end > start ? (end - start) / count : 0;
+	for (i = 0; i < n && *taken < bytes; i++) {
+		ret = try_block(p, start + (down ? n - 1 - i : i) * count, count, node, to, dry);
+		if (ret < 0)
+			return ret;
+		*taken += ret ? PFN_PHYS(count) : 0;
+	}
+	return 0;
+}
+
+/* One node: first what lies above 4 GiB, from the top down, then from the bottom
+ * up (a block that cannot be split off otherwise), then the rest. */
 static int take_on_node(struct otr_partition *p, int node, u64 bytes, u64 *taken,
 			struct list_head *to, bool dry)
 {
-	unsigned long count = memory_block_size_bytes() >> PAGE_SHIFT;
-	unsigned long start = ALIGN(node_start_pfn(node), count);
-	unsigned long pfn = ALIGN_DOWN(node_end_pfn(node), count);
-	struct otr_chunk *c;
+	unsigned long start = node_start_pfn(node), end = node_end_pfn(node);
+	unsigned long high = clamp(PHYS_PFN(SZ_4G), start, end);
+	int ret;
 
-	while (*taken < bytes && pfn >= start + count) {
-		pfn -= count;
-		if (fatal_signal_pending(current))
-			return -EINTR;
-		if (!block_fits(pfn, count, node))
-			continue;
-		if (!dry) {
-			c = take_block(p, PFN_PHYS(pfn), PFN_PHYS(count), node);
-			if (IS_ERR(c)) {
-				if (PTR_ERR(c) == -ENOMEM)
-					return -ENOMEM;
-				continue;	/* unmovable: try the next one */
-			}
-			list_add(&c->link, to);
-		}
-		*taken += PFN_PHYS(count);
-	}
-	return 0;
+	ret = take_between(p, high, end, true, node, bytes, taken, to, dry);
+	if (!ret && !dry)
+		ret = take_between(p, high, end, false, node, bytes, taken, to, dry);
+	if (!ret)
+		ret = take_between(p, start, high, true, node, bytes, taken, to, dry);
+	if (!ret && !dry)
+		ret = take_between(p, start, high, false, node, bytes, taken, to, dry);
+	return ret;
 }
 
 int otr_block_take(struct otr_partition *p, int node, u64 bytes, u64 *taken,

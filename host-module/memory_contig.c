@@ -2,7 +2,9 @@
 /*
  * The second way to memory: contiguous pages from Linux's allocator, for small
  * requests and for machines whose memory blocks are too large or too busy. The
- * frames stay ordinary pages with one reference, ours. Called by memory.c under
+ * frames stay ordinary pages with one reference, ours. They do not show in
+ * /proc/iomem: Linux cannot remove a memory block from the middle of a RAM
+ * resource that has such children further up. Called by memory.c under
  * otr_memory_lock.
  */
 #include <linux/delay.h>
@@ -62,13 +64,6 @@ static struct otr_chunk *take_range(struct otr_partition *p, unsigned long pfn,
 	c->bytes = PFN_PHYS(count);
 	c->node = node;
 	c->kind = OTR_MEM_CONTIG;
-	otr_chunk_name(c, p);
-	c->res = (struct resource){
-		.start = c->start, .end = c->start + c->bytes - 1, .name = c->name,
-		.flags = IORESOURCE_MEM | IORESOURCE_BUSY,
-	};
-	if (insert_resource(&iomem_resource, &c->res))
-		c->res.parent = NULL;	/* not in /proc/iomem, that is all */
 	return c;
 }
 
@@ -157,8 +152,6 @@ int otr_contig_return(struct otr_chunk *c)
 			msleep(20);
 		}
 	}
-	if (c->res.parent)
-		release_resource(&c->res);
 	free_contig_range(PHYS_PFN(c->start), c->bytes >> PAGE_SHIFT);
 	return 0;
 }

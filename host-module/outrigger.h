@@ -364,7 +364,6 @@ struct file;
 int otr_ctx_init(void);
 void otr_ctx_fini(void);
 int otr_ctx_open(struct file *file);
-void otr_ctx_flush(struct file *file);
 void otr_ctx_close(struct file *file);
 int otr_ctx_mmap(struct file *file, struct vm_area_struct *vma);
 int otr_ctx_attach(struct file *file, struct otr_ioc_attach *req, struct otr_note *note);
