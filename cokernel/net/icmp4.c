@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* ICMP (RFC 792, RFC 1122 3.2.2). */
+#include "cokernel/net/cksum.h"
+#include "cokernel/net/icmp.h"
+#include "cokernel/net/wire.h"
+
+#define ICMP_ECHO_REPLY 0u
+#define ICMP_UNREACHABLE 3u
+#define ICMP_ECHO 8u
+#define ICMP_TIME_EXCEEDED 11u
+#define ICMP_PARAMETER 12u
+
+/* RFC 1191 7.1: plateaus for routers that do not say their MTU. */
+static uint32_t plateau_below(uint32_t bytes)
+{
+    static const uint16_t plateaus[] = { 65535, 32000, 17914, 8166, 4352, 2002, 1492, 1006, 508, 296, 68 };
+    for (unsigned i = 0; i < sizeof plateaus / sizeof *plateaus; i++)
+        if (plateaus[i] < bytes)
+            return plateaus[i];
+    return IP4_MIN_MTU;
+}
+
+static void unreachable(struct net_stack *ns, const uint8_t *icmp, uint32_t n)
+{
+    const uint8_t *ip = icmp + 8;
+    uint32_t header = n >= 8 + IP4_HEADER_BYTES ? (ip[0] & 15u) * 4u : 0;
+    if (header < IP4_HEADER_BYTES || n < 8 + header + 8 || (get_be16(ip + 6) & 0x1fff)) {
+        ns->counters.icmp_bad++;
+        return;
+    }
+    struct net_icmp_error e = { .what = NET_UNREACH_SOFT, .error = NET_EHOSTUNREACH };
+    e.flow.local = net_addr_v4_raw(load32(ip + 12));
+    e.flow.remote = net_addr_v4_raw(load32(ip + 16));
+    if (icmp[0] == ICMP_UNREACHABLE) {
+        switch (icmp[1]) {
+        case 2:
+            e.what = NET_UNREACH_PROTO;
+            e.error = NET_ENOPROTOOPT;
+            break;
+        case 3:
+            e.what = NET_UNREACH_PORT;
+            e.error = NET_ECONNREFUSED;
+            break;
+        case 4:
+            e.what = NET_UNREACH_TOO_BIG;
+            e.error = NET_EMSGSIZE;
+            e.mtu = get_be16(icmp + 6);
+            if (!e.mtu)
+                e.mtu = plateau_below(get_be16(ip + 2));
+            break;
+        case 0:
+        case 6:
+            e.error = NET_ENETUNREACH;
+            break;
+        }
+    }
+    icmp_dispatch(ns, ip[9], &e, ip + header);
+}
+
+static void echo(struct net_stack *ns, struct net_rx *rx)
+{
+    struct pbuf *pb = rx->pb;
+    ns->counters.icmp_echo++;
+    if (rx->group || !icmp_allowed(ns)) { /* RFC 1122 3.2.2.6 leaves group echo to us: no amplifier */
+        pbuf_put(pb);
+        return;
+    }
+    /* The answer is the question with another type; the buffer is ours if nobody else holds it. */
+    if (!pbuf_exclusive(pb) || pbuf_headroom(pb) < 40) {
+        struct pbuf *copy = pbuf_alloc_large(&ns->pools, PBUF_HEADROOM);
+        if (!copy || pbuf_tailroom(copy) < pb->len) {
+            if (copy)
+                pbuf_put(copy);
+            pbuf_put(pb);
+            return;
+        }
+        uint32_t n = pb->len;
+        net_copy(pbuf_extend(copy, n), pb->data, n);
+        if (pb->next) {
+            copy->next = pb->next;
+            copy->total = pb->total;
+            pb->next = NULL;
+        }
+        pbuf_put(pb);
+        pb = copy;
+    }
+    pb->flags = 0;
+    pb->data[0] = ICMP_ECHO_REPLY;
+    icmp_send(ns, rx->iface->nic ? rx->iface : NULL, &rx->dst, &rx->src, rx->tos, 0, pb);
+}
+
+void icmp4_input(struct net_stack *ns, struct net_rx *rx)
+{
+    struct pbuf *pb = rx->pb;
+    ns->counters.icmp_in++;
+    if (pb->len < 8 || cksum_fold(cksum_pbuf(0, pb, 0, pb->total)) != 0xffff) {
+        ns->counters.icmp_bad++;
+        pbuf_put(pb);
+        return;
+    }
+    switch (pb->data[0]) {
+    case ICMP_ECHO:
+        echo(ns, rx);
+        return;
+    case ICMP_UNREACHABLE:
+    case ICMP_TIME_EXCEEDED:
+    case ICMP_PARAMETER:
+        unreachable(ns, pb->data, pb->len);
+        break;
+    }
+    pbuf_put(pb); /* source quench is ignored: RFC 6633 */
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Interfaces and their addresses. An interface is a NIC queue pair, or one
+ * VLAN of it, or the loopback.
+ */
+#ifndef NET_IFACE_H
+#define NET_IFACE_H
+
+#include "cokernel/net/nic.h"
+#include "cokernel/net/timer.h"
+
+#define IFACE_ADDRS 16u
+#define IFACE_GROUPS 32u
+#define IFACE_TX_BACKLOG 1024u
+
+struct net_stack;
+
+enum net_ifaddr_state {
+    IFADDR_FREE,
+    IFADDR_TENTATIVE,  /* RFC 5227 probing, RFC 4862 5.4 duplicate detection */
+    IFADDR_PREFERRED,
+    IFADDR_DEPRECATED, /* RFC 4862 5.5.4: no new connections from it */
+    IFADDR_DUPLICATE,  /* somebody else has it; never used again */
+};
+
+struct net_ifaddr {
+    struct net_addr addr;
+    struct net_iface *iface;
+    struct net_timer timer;     /* probes, then lifetimes */
+    uint64_t preferred_until_ns, valid_until_ns; /* UINT64_MAX is for ever */
+    uint64_t conflict_ns;       /* last time somebody else claimed it */
+    uint8_t prefix_bits;        /* of the 128 */
+    uint8_t state;
+    uint8_t probes_left;
+    uint8_t autoconf;           /* made by SLAAC */
+};
+
+struct net_group {
+    struct net_addr addr;
+    uint32_t users;
+    uint8_t reports_left;
+    struct net_timer timer;
+    struct net_iface *iface;
+};
+
+struct net_iface_counters {
+    uint64_t rx_frames, rx_bytes, rx_drops, rx_errors;
+    uint64_t tx_frames, tx_bytes, tx_drops;
+};
+
+struct net_iface {
+    struct net_iface *next;
+    struct net_stack *stack;
+    struct net_nic *nic;      /* NULL for the loopback */
+    struct net_iface *parent; /* of a VLAN */
+    struct net_mac mac;
+    uint16_t vlan_id;         /* 0: untagged */
+    uint8_t up, slaac;
+    uint32_t index;
+    uint32_t mtu;
+    uint32_t offloads;
+    char name[16];
+    unsigned tx_count;
+    struct pbuf *tx[NET_BURST]; /* this round's, handed over in one burst */
+    struct pbuf_queue backlog;  /* what the device did not take */
+    struct net_iface_counters counters;
+    struct net_ifaddr addrs[IFACE_ADDRS];
+    struct net_group groups[IFACE_GROUPS];
+    /* IPv6 router discovery */
+    struct net_timer rs_timer;
+    uint8_t rs_left, hop_limit;
+    struct net_timer query_timer; /* IGMP and MLD general query answered at its expiry */
+};
+
+/* The NIC must outlive the instance. NULL if out of memory. */
+struct net_iface *net_iface_add(struct net_stack *ns, struct net_nic *nic, const char *name);
+struct net_iface *net_iface_add_vlan(struct net_iface *parent, uint16_t vlan_id, const char *name);
+
+/* probe: take the address only after nobody on the link answered for it.
+ * 0, -NET_EEXIST, -NET_ENOSPC. prefix_bits is the family's own (24, 64). */
+int net_iface_add_addr(struct net_iface *iface, const struct net_addr *addr, unsigned prefix_bits, bool probe);
+int net_iface_del_addr(struct net_iface *iface, const struct net_addr *addr);
+struct net_ifaddr *net_iface_find_addr(struct net_iface *iface, const struct net_addr *addr);
+/* Called when probing ended well. */
+void net_ifaddr_accept(struct net_ifaddr *ifa);
+/* Called when somebody else holds it. */
+void net_ifaddr_conflict(struct net_ifaddr *ifa);
+
+/* Whether a packet to addr is for us: an own address, broadcast or joined group. */
+bool net_iface_accepts(struct net_iface *iface, const struct net_addr *addr);
+bool net_iface_is_broadcast(struct net_iface *iface, const struct net_addr *addr);
+
+/* Takes over the frame, link-layer header included. */
+void net_iface_tx(struct net_iface *iface, struct pbuf *frame);
+void net_iface_flush(struct net_iface *iface);
+/* Frames that could be queued now without loss. */
+static inline bool net_iface_tx_room(const struct net_iface *iface) { return iface->backlog.count < IFACE_TX_BACKLOG / 2; }
+
+#endif

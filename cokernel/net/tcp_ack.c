@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What an acknowledgement does: window, scoreboard, round-trip time, then recovery. */
+#include "cokernel/net/tcp_internal.h"
+
+#define MIN_RTT_WINDOW_NS (300 * NET_NS_PER_S) /* Linux: tcp_min_rtt_wlen */
+
+void tcp_rtt_sample(struct tcp_pcb *pcb, uint32_t rtt_us)
+{
+    uint64_t now = pcb->ns->now_ns;
+    rtt_us = net_max(rtt_us, 1u);
+    if (rtt_us <= pcb->min_rtt_us || now - pcb->min_rtt_ns > MIN_RTT_WINDOW_NS) {
+        pcb->min_rtt_us = rtt_us;
+        pcb->min_rtt_ns = now;
+    }
+    if (!pcb->srtt_us) { /* RFC 6298 2.2 */
+        pcb->srtt_us = rtt_us;
+        pcb->rttvar_us = rtt_us / 2;
+    } else { /* 2.3 */
+        uint32_t diff = pcb->srtt_us > rtt_us ? pcb->srtt_us - rtt_us : rtt_us - pcb->srtt_us;
+        pcb->rttvar_us = pcb->rttvar_us - pcb->rttvar_us / 4 + diff / 4;
+        pcb->srtt_us = pcb->srtt_us - pcb->srtt_us / 8 + rtt_us / 8;
+        if (!pcb->srtt_us)
+            pcb->srtt_us = 1;
+    }
+    uint64_t rto = (uint64_t)pcb->srtt_us + net_max(4ull * pcb->rttvar_us, (uint64_t)TCP_RTO_MIN_US);
+    pcb->rto_us = (uint32_t)net_min(rto, (uint64_t)TCP_RTO_MAX_US);
+}
+
+/* Parts of the send queue that are wholly acknowledged. */
+static void free_sent(struct tcp_pcb *pcb, uint32_t ack)
+{
+    struct pbuf *pb;
+    while ((pb = pcb->snd_head) && seq_le(pb->seq + pb->len, ack)) {
+        pcb->snd_head = pb->link;
+        pcb->snd_true -= pbuf_true_bytes(pb);
+        if (pcb->snd_cursor == pb)
+            pcb->snd_cursor = pb->link;
+        pbuf_put(pb);
+    }
+    if (!pcb->snd_head)
+        pcb->snd_tail = NULL;
+}
+
+/* The front of s is acknowledged up to ack, which lies inside it. */
+static void trim_front(struct tcp_pcb *pcb, struct tcp_seg *s, uint32_t ack, struct tcp_ack_news *news)
+{
+    uint32_t n = ack - s->seq;
+    if (s->flags & SEG_SACKED) {
+        pcb->sacked_bytes -= n;
+    } else {
+        news->delivered += n;
+        pcb->delivered += n;
+        if (s->flags & SEG_LOST)
+            pcb->lost_bytes -= n;
+    }
+    s->seq = ack;
+    s->flags &= (uint16_t)~SEG_SYN;
+    while (s->pb && seq_le(s->pb->seq + s->pb->len, ack) && s->pb->link)
+        s->pb = s->pb->link;
+}
+
+static void clean(struct tcp_pcb *pcb, uint32_t ack, struct tcp_ack_news *news)
+{
+    struct tcp_seg *s;
+    while ((s = pcb->rtx_head) && seq_le(s->end, ack)) {
+        if (s->flags & SEG_SYN)
+            news->syn_acked = 1;
+        if (s->flags & SEG_FIN)
+            pcb->fin_acked = 1;
+        if (!(s->flags & SEG_RETRANS) && !news->rtt_sent_ns && !(s->flags & SEG_SACKED))
+            news->rtt_sent_ns = s->sent_ns;
+        if (!(s->flags & SEG_SACKED))
+            tcp_seg_delivered(pcb, s, news);
+        tcp_seg_free(pcb, s);
+    }
+    if (s && seq_lt(s->seq, ack))
+        trim_front(pcb, s, ack, news);
+    news->acked = ack - pcb->snd_una;
+    pcb->snd_una = ack;
+    pcb->bytes_acked += news->acked - news->syn_acked;
+    free_sent(pcb, ack);
+}
+
+static void update_rtt(struct tcp_pcb *pcb, const struct tcp_in *in, const struct tcp_ack_news *news)
+{
+    struct net_stack *ns = pcb->ns;
+    if (news->rtt_sent_ns && !news->retrans_acked) {
+        tcp_rtt_sample(pcb, (uint32_t)((ns->now_ns - news->rtt_sent_ns) / NET_NS_PER_US));
+    } else if (news->acked && pcb->ts_ok && in->has_ts && in->tsecr) { /* RFC 7323 4.1; Karn's ambiguity is gone */
+        uint32_t ms = tcp_ts_now(ns, pcb->ts_offset) - in->tsecr;
+        if (ms < TCP_RTO_MAX_US / 1000)
+            tcp_rtt_sample(pcb, ms * 1000 + 500);
+    }
+}
+
+static void wake_writer(struct tcp_pcb *pcb, uint32_t acked)
+{
+    unsigned events = 0;
+    if (pcb->opts.notify_acked && acked)
+        events |= NET_EV_ACKED;
+    if (pcb->want_write && pcb->write_seq - pcb->snd_una <= pcb->opts.sndbuf * 2 / 3) {
+        pcb->want_write = 0;
+        events |= NET_EV_WRITABLE;
+    }
+    if (events && !pcb->user_gone)
+        net_event_post(pcb->ns, &pcb->ep, events);
+}
+
+static bool update_window(struct tcp_pcb *pcb, const struct tcp_in *in)
+{
+    uint32_t wnd = in->wnd << pcb->snd_wscale;
+    /* RFC 9293 3.10.7.4 fifth: not from older segments. */
+    if (!(seq_gt(in->ack, pcb->snd_wl2) || seq_gt(in->seq, pcb->snd_wl1) || (in->ack == pcb->snd_wl2 && wnd > pcb->snd_wnd)))
+        return false;
+    bool changed = wnd != pcb->snd_wnd;
+    if (wnd > pcb->snd_wnd || in->ack != pcb->snd_una)
+        tcp_mark_dirty(pcb);
+    if (pcb->rtx_mode == RTX_PERSIST && wnd) {
+        pcb->rtx_mode = RTX_NONE;
+        pcb->backoff = 0;
+        tcp_deadline_clear(pcb, TCP_T_RTX);
+    }
+    pcb->snd_wnd = wnd;
+    pcb->max_wnd = net_max(pcb->max_wnd, wnd);
+    pcb->snd_wl1 = in->seq;
+    pcb->snd_wl2 = in->ack;
+    return changed;
+}
+
+bool tcp_ack_input(struct tcp_pcb *pcb, struct tcp_in *in)
+{
+    uint32_t ack = in->ack;
+    struct tcp_ack_news news = { 0 };
+    /* RFC 5961 5.2: SND.UNA - MAX.SND.WND <= SEG.ACK <= SND.NXT */
+    if (net_unlikely(seq_gt(ack, pcb->snd_nxt) || seq_lt(ack, pcb->snd_una - pcb->max_wnd))) {
+        tcp_challenge_ack(pcb);
+        return false;
+    }
+    pcb->persist_probes = 0;
+    bool window_changed = seq_ge(ack, pcb->snd_una) && update_window(pcb, in);
+    if (!pcb->rtx_head) /* nothing outstanding, so nothing to learn */
+        return true;
+    news.in_flight_before = tcp_in_flight(pcb);
+    bool advances = seq_gt(ack, pcb->snd_una);
+    if (!advances && !in->sack_count && (in->len || window_changed || seq_lt(ack, pcb->snd_una)) && !(in->flags & TCP_ECE))
+        return true;
+    if (advances)
+        clean(pcb, ack, &news);
+    if (in->sack_count && pcb->sack_ok)
+        tcp_sack_input(pcb, in, &news);
+    news.is_dup = !advances && ack == pcb->snd_una && !in->len && !window_changed && !(in->flags & (TCP_SYN | TCP_FIN));
+    news.ece = pcb->ecn_ok && (in->flags & TCP_ECE);
+    if (advances) {
+        pcb->retries = pcb->backoff = 0;
+        update_rtt(pcb, in, &news);
+        if (pcb->path.neigh && pcb->path.generation == pcb->ns->path_generation && pcb->path.neigh->state != NEIGH_REACHABLE)
+            neigh_confirm(pcb->path.neigh);
+    }
+    tcp_rack_on_ack(pcb, &news);
+    tcp_recovery_on_ack(pcb, in, &news);
+    tcp_tlp_on_ack(pcb, ack, &news);
+    if (advances || news.newly_sacked)
+        tcp_rearm_rtx(pcb);
+    if (advances)
+        wake_writer(pcb, news.acked);
+    if (pcb->lost_bytes || tcp_unsent(pcb) || pcb->fin_queued != pcb->fin_sent)
+        tcp_mark_dirty(pcb);
+    return true;
+}

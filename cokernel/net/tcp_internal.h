@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * TCP from the inside. Sequence numbers are 32-bit and compared with
+ * seq_lt(); congestion control and the scoreboard count bytes; times are
+ * nanoseconds of the instance's clock unless the name says otherwise.
+ */
+#ifndef NET_TCP_INTERNAL_H
+#define NET_TCP_INTERNAL_H
+
+#include "cokernel/net/stack.h"
+#include "cokernel/net/tcp.h"
+#include "cokernel/net/udp.h"
+
+#define TCP_HEADER_BYTES 20u
+#define TCP_FIN 0x01u
+#define TCP_SYN 0x02u
+#define TCP_RST 0x04u
+#define TCP_PSH 0x08u
+#define TCP_ACK 0x10u
+#define TCP_URG 0x20u
+#define TCP_ECE 0x40u
+#define TCP_CWR 0x80u
+
+#define TCP_MSS_DEFAULT4 536u   /* RFC 9293 3.7.1 */
+#define TCP_MSS_DEFAULT6 1220u
+#define TCP_MSS_MIN 48u         /* smaller announced MSS would let a peer make us send tiny segments (Linux: min_snd_mss) */
+#define TCP_WSCALE_MAX 14u      /* RFC 7323 2.3 */
+#define TCP_TS_OPTION_BYTES 12u
+
+#define TCP_RTO_INITIAL_US 1000000u   /* RFC 6298 2.1 */
+#define TCP_RTO_MIN_US 200000u        /* RFC 6298 2.4 says 1 s SHOULD; Linux 200 ms */
+#define TCP_RTO_MAX_US 120000000u     /* RFC 6298 2.5: at least 60 s */
+#define TCP_DELACK_NS (40 * NET_NS_PER_MS) /* RFC 9293 3.8.6.3: under 0.5 s */
+#define TCP_DELACK_MAX_US 200000u     /* RFC 8985 7.2: what a peer may delay */
+#define TCP_RETRIES 15u               /* with back-off 924 s; RFC 9293 3.8.3 R2 at least 100 s */
+#define TCP_SYN_RETRIES 6u            /* 127 s; RFC 9293 3.8.3: at least 3 minutes for R2 of SYN, as Linux less */
+#define TCP_SYNACK_RETRIES 5u
+#define TCP_TIMEWAIT_NS (60 * NET_NS_PER_S) /* 2 MSL of 30 s, as Linux; RFC 9293 3.4.2 has MSL 2 min */
+#define TCP_FIN_WAIT2_NS (60 * NET_NS_PER_S)
+#define TCP_KEEPIDLE_S 7200u          /* RFC 9293 3.8.4 */
+#define TCP_KEEPINTVL_S 75u
+#define TCP_KEEPCNT 9u
+#define TCP_SNDBUF_DEFAULT (256u << 10)
+#define TCP_SNDBUF_MAX (16u << 20)
+#define TCP_RCVBUF_INITIAL (64u << 10)
+#define TCP_RCVBUF_MAX (6u << 20)
+#define TCP_DUPTHRESH 3u
+#define TCP_ISLANDS 64u               /* gaps in the receive queue; beyond, the furthest is dropped */
+#define TCP_TSO_BYTES 65000u
+
+static inline bool seq_lt(uint32_t a, uint32_t b) { return (int32_t)(a - b) < 0; }
+static inline bool seq_le(uint32_t a, uint32_t b) { return (int32_t)(a - b) <= 0; }
+static inline bool seq_gt(uint32_t a, uint32_t b) { return (int32_t)(a - b) > 0; }
+static inline bool seq_ge(uint32_t a, uint32_t b) { return (int32_t)(a - b) >= 0; }
+static inline uint32_t seq_max(uint32_t a, uint32_t b) { return seq_gt(a, b) ? a : b; }
+
+struct tcp_sack { uint32_t start, end; };
+
+/* A received segment, parsed. */
+struct tcp_in {
+    struct net_rx *rx;
+    struct pbuf *pb;       /* payload; NULL once taken */
+    uint32_t seq, ack;
+    uint32_t end;          /* seq + payload + SYN + FIN */
+    uint32_t wnd;          /* as in the header, not scaled */
+    uint32_t len;          /* payload bytes */
+    uint16_t local_port, remote_port;
+    uint16_t flags;
+    uint16_t urgent;
+    uint8_t has_ts, has_mss, has_wscale, sack_ok;
+    uint8_t sack_count, wscale;
+    uint16_t mss;
+    uint32_t tsval, tsecr;
+    struct tcp_sack sacks[4];
+};
+
+enum tcp_seg_flag {
+    SEG_SYN = 1,
+    SEG_FIN = 2,
+    SEG_SACKED = 4,
+    SEG_LOST = 8,      /* deemed lost, not yet sent again; not in flight */
+    SEG_RETRANS = 16,  /* sent more than once */
+    SEG_URG = 32,
+};
+
+/* What was sent and not acknowledged: [seq, end), SYN and FIN counting one. */
+struct tcp_seg {
+    struct tcp_seg *next, *prev;   /* by sequence */
+    struct tcp_seg *tnext, *tprev; /* by time last sent; not while SACKED or LOST */
+    struct pbuf *pb;               /* send-queue part that holds the first payload byte */
+    uint64_t sent_ns;
+    uint32_t seq, end;
+    uint16_t flags;                /* enum tcp_seg_flag */
+    uint16_t pad;
+    uint32_t delivered;            /* pcb->delivered when sent */
+};
+
+/* Received out of order: a contiguous run. */
+struct tcp_island {
+    struct tcp_island *next;
+    struct pbuf *head, *tail; /* linked by pbuf.link */
+    uint32_t start, end;
+    uint32_t stamp;           /* the most recently extended has the highest */
+    uint32_t true_bytes;
+};
+
+enum tcp_deadline { TCP_T_RTX, TCP_T_REO, TCP_T_DELACK, TCP_T_KEEP, TCP_T_PACE, TCP_T_COUNT };
+enum tcp_rtx_mode { RTX_NONE, RTX_RTO, RTX_TLP, RTX_PERSIST };
+enum tcp_ca_state { CA_OPEN, CA_DISORDER, CA_CWR, CA_RECOVERY, CA_LOSS }; /* Linux's */
+
+struct tcp_pcb;
+
+/* Congestion control. Windows are bytes. */
+struct tcp_cc_ops {
+    const char *name;
+    void (*init)(struct tcp_pcb *pcb);
+    /* Congestion avoidance and slow start on an ACK of new data. */
+    void (*on_ack)(struct tcp_pcb *pcb, uint32_t acked);
+    /* The new slow-start threshold after a loss or ECN mark. */
+    uint32_t (*ssthresh)(struct tcp_pcb *pcb);
+    void (*on_undo)(struct tcp_pcb *pcb);
+    /* May be NULL: bytes acknowledged, those with an ECN echo among them. */
+    void (*on_ecn)(struct tcp_pcb *pcb, uint32_t acked, bool ece);
+};
+extern const struct tcp_cc_ops tcp_cc_cubic;
+extern const struct tcp_cc_ops *const tcp_cc_table[TCP_CC_COUNT];
+
+struct tcp_cubic {
+    uint64_t epoch_ns;
+    uint32_t w_max, k_ms, origin, w_est, target, last_ms;
+    uint32_t prior_w_max;
+};
+struct tcp_dctcp {
+    uint32_t alpha;  /* 1024ths */
+    uint32_t acked, marked, window_end;
+    uint8_t ce_state;
+};
+
+struct tcp_opts { /* settable; inherited from the listener */
+    uint32_t sndbuf, rcvbuf;
+    uint32_t keep_idle_s, keep_intvl_s, user_timeout_ms, linger2_s;
+    int32_t linger_s;
+    uint64_t pacing_rate; /* 0 off, 1 automatic */
+    uint16_t maxseg;
+    uint8_t keep_count, keepalive, nodelay, cork, tos, ttl, ecn, cc, notify_acked, rcvbuf_locked, oobinline;
+};
+
+struct tcp_pcb {
+    struct net_endpoint ep;       /* first: the public handle */
+    struct net_stack *ns;
+    struct net_flow flow;
+
+    /* ---- every segment ---- */
+    uint8_t state;
+    uint8_t ca_state;
+    uint8_t rtx_mode;
+    uint8_t snd_wscale, rcv_wscale;
+    uint8_t ts_ok : 1, sack_ok : 1, ws_ok : 1, ecn_ok : 1;
+    uint8_t ack_now : 1, dirty : 1, user_gone : 1, in_table : 1;
+    uint8_t fin_queued : 1, fin_sent : 1, fin_acked : 1, fin_received : 1, fin_known : 1;
+    uint8_t want_write : 1, closed_posted : 1, syn_lost : 1;
+    uint8_t ecn_echo : 1, ecn_cwr_due : 1, dsack_valid : 1, urg_valid : 1, urg_sent : 1, is_accepted : 1;
+    uint8_t frto, frto_new;
+    uint8_t dupacks;
+    uint8_t quickacks;
+
+    uint32_t rcv_nxt;
+    uint32_t rcv_wup;             /* rcv_nxt when last acknowledged */
+    uint32_t rcv_adv;             /* right edge last advertised; never moves left */
+    uint32_t ts_recent;
+    uint64_t ts_recent_ns;
+    uint32_t snd_una, snd_nxt;
+    uint32_t snd_wnd, max_wnd;    /* scaled */
+    uint32_t snd_wl1, snd_wl2;
+    uint32_t write_seq;           /* after the last queued byte, FIN not counted */
+    uint32_t mss;                 /* payload a segment, options of data segments deducted */
+
+    struct net_timer timer;       /* fires at the earliest deadline or before */
+    uint64_t deadlines[TCP_T_COUNT];
+    struct tcp_pcb *dirty_next, **dirty_pprev;
+    struct net_path path;
+
+    /* ---- sending ---- */
+    struct pbuf *snd_head, *snd_tail; /* queued bytes by sequence, linked by pbuf.link */
+    struct pbuf *snd_cursor;          /* part that holds snd_nxt; NULL: none sent yet or all sent */
+    uint32_t snd_true;                /* memory that the queue pins */
+    struct tcp_seg *rtx_head, *rtx_tail, *time_head, *time_tail;
+    struct tcp_seg *lost_hint;        /* no LOST one before it */
+    struct tcp_seg *sack_hint;        /* last one marked SACKED */
+    uint32_t sacked_bytes, lost_bytes, dup_bytes; /* dup_bytes: what duplicate ACKs stand for, without SACK */
+    uint32_t snd_up;
+
+    /* ---- congestion ---- */
+    const struct tcp_cc_ops *cc;
+    uint32_t cwnd, ssthresh, cwnd_used;
+    uint32_t high_seq;                /* recovery ends there */
+    uint32_t prr_delivered, prr_out, prr_flight;
+    uint32_t prior_cwnd, prior_ssthresh, undo_marker, undo_retrans;
+    uint32_t retrans_ts;              /* timestamp of the first retransmission of this recovery */
+    uint32_t ecn_high;                /* one reduction a window */
+    uint64_t delivered;
+    union { struct tcp_cubic cubic; struct tcp_dctcp dctcp; } cc_data;
+
+    /* ---- round-trip time and loss detection ---- */
+    uint32_t srtt_us, rttvar_us, rto_us, min_rtt_us;
+    uint64_t min_rtt_ns;
+    uint64_t rack_sent_ns;
+    uint32_t rack_rtt_us, rack_end, rack_fack;
+    uint32_t tlp_end;
+    uint32_t reo_round_end;
+    uint8_t reo_mult, reo_persist, reordering_seen, rack_valid;
+    uint8_t tlp_out, tlp_retrans, backoff, retries;
+    uint8_t keep_probes, persist_probes;
+    uint16_t sack_cache_count;
+    struct tcp_sack sack_cache[4];
+    uint64_t last_send_ns, first_unacked_ns;
+
+    /* ---- receiving ---- */
+    struct pbuf *rcv_head, *rcv_tail;
+    uint32_t rcv_bytes, rcv_true;
+    struct tcp_island *islands;
+    uint32_t island_count, island_stamp;
+    uint32_t fin_seq, urg_seq;
+    uint32_t rcv_mss, adv_mss;
+    uint32_t ts_offset;
+    struct tcp_sack dsack;
+    uint32_t rcv_copied, rcv_space, rcv_rtt_us, rcv_rtt_seq; /* auto-tuning */
+    uint64_t rcv_space_ns, rcv_rtt_ns;
+    uint64_t last_rcv_ns, oow_ack_ns, challenge_ns;
+    uint64_t pace_next_ns;
+    uint32_t iss, irs;
+    uint32_t probe_size;
+
+    /* ---- the rest ---- */
+    struct tcp_opts opts;
+    struct tcp_listener *listener; /* until accepted */
+    struct tcp_pcb *accept_next;
+    struct tcp_pcb *all_next, **all_pprev;
+    uint64_t bytes_acked, bytes_received, bytes_sent, bytes_retrans, segs_in, segs_out;
+    uint32_t total_retrans;
+};
+
+struct tcp_listener {
+    struct net_endpoint ep;
+    struct net_stack *ns;
+    struct tcp_listener *next;
+    struct net_addr addr;
+    uint16_t port;
+    uint8_t v6only;
+    uint32_t backlog, syn_count, accept_count;
+    struct tcp_pcb *accept_head, *accept_tail;
+    struct tcp_opts opts;
+};
+
+union net_endpoint_slot { struct tcp_listener listener; struct udp_pcb udp; };
+
+/* What a handshake has settled; from a half-open entry or from a cookie. */
+struct tcp_handshake {
+    struct net_flow_key key;
+    uint32_t iss, irs, ts_recent, ts_offset, wnd;
+    uint32_t rtt_us; /* 0: unknown */
+    uint16_t mss;
+    uint8_t ts_ok, sack_ok, ws_ok, ecn_ok, snd_wscale, rcv_wscale, retransmitted;
+};
+
+struct tcp_synreq {
+    struct net_flow flow;
+    struct net_timer timer;
+    struct net_stack *ns;
+    struct tcp_listener *listener;
+    struct tcp_handshake hs;
+    uint64_t sent_ns;
+    uint8_t retries;
+};
+
+struct tcp_timewait {
+    struct net_flow flow;
+    struct net_timer timer;
+    struct net_stack *ns;
+    uint32_t snd_nxt, rcv_nxt, ts_recent, ts_offset, rcv_wnd;
+    uint8_t ts_ok;
+    uint64_t ack_ns;
+};
+
+/* A segment that belongs to no pcb, or carries no queued data. */
+struct tcp_out {
+    uint32_t seq, ack, wnd; /* wnd as in the header */
+    uint16_t flags;
+    uint8_t ts_ok;
+    uint32_t tsval, tsecr;
+    uint16_t mss;           /* option if not 0 */
+    uint8_t wscale, has_wscale, sack_ok;
+    uint8_t tos, ttl;
+};
+
+/* tcp_pcb.c */
+void tcp_init(struct net_stack *ns);
+void tcp_fini(struct net_stack *ns);
+void tcp_opts_default(struct tcp_opts *opts);
+struct tcp_pcb *tcp_pcb_new(struct net_stack *ns, const struct net_flow_key *key, const struct tcp_opts *opts);
+void tcp_pcb_insert(struct tcp_pcb *pcb);
+/* Drops queues, timers and table entry, but not the handle. */
+void tcp_pcb_release(struct tcp_pcb *pcb);
+void tcp_pcb_free(struct tcp_pcb *pcb);
+/* Ends the connection: tells the user, or frees it if the user is gone.
+ * Returns with pcb possibly freed. error 0: orderly. */
+void tcp_pcb_done(struct tcp_pcb *pcb, int error);
+void tcp_set_state(struct tcp_pcb *pcb, enum tcp_state state);
+void tcp_mark_dirty(struct tcp_pcb *pcb);
+void tcp_unmark_dirty(struct tcp_pcb *pcb);
+void tcp_flush(struct net_stack *ns);
+void tcp_enter_timewait(struct tcp_pcb *pcb);
+void tcp_established(struct tcp_pcb *pcb);
+void tcp_free_parts(struct pbuf *head);
+
+/* tcp_addr.c */
+uint32_t tcp_isn(struct net_stack *ns, const struct net_flow_key *key);
+uint32_t tcp_ts_offset(struct net_stack *ns, const struct net_flow_key *key);
+static inline uint32_t tcp_ts_now(const struct net_stack *ns, uint32_t offset) { return (uint32_t)(ns->now_ns / NET_NS_PER_MS) + offset; }
+/* A free local port for key's other three, 0 if none. */
+uint16_t tcp_pick_port(struct net_stack *ns, struct net_flow_key *key);
+/* 0 or an error of net_path_find(); keeps pcb->mss current. */
+int tcp_path(struct tcp_pcb *pcb);
+void tcp_set_mss(struct tcp_pcb *pcb, uint32_t peer_mss);
+uint16_t tcp_advertised_mss(struct net_stack *ns, const struct net_addr *remote, uint32_t mtu, uint16_t maxseg);
+uint8_t tcp_choose_wscale(const struct tcp_opts *opts);
+
+/* tcp_opt.c */
+/* False if malformed. p is the whole header of `bytes`. */
+bool tcp_parse_options(struct tcp_in *in, const uint8_t *p, uint32_t bytes);
+
+/* tcp_input.c */
+void tcp_segment_input(struct tcp_pcb *pcb, struct tcp_in *in);
+void tcp_challenge_ack(struct tcp_pcb *pcb);
+
+/* tcp_listen.c */
+struct tcp_listener *tcp_find_listener(struct net_stack *ns, const struct net_flow_key *key);
+void tcp_listen_input(struct tcp_listener *l, struct tcp_in *in, const struct net_flow_key *key);
+void tcp_synreq_input(struct tcp_synreq *req, struct tcp_in *in);
+void tcp_synreq_drop(struct tcp_synreq *req);
+void tcp_synack(struct net_stack *ns, const struct tcp_handshake *hs, const struct tcp_opts *opts, uint32_t rcv_wnd);
+/* A new connection out of a finished handshake, on the accept queue; NULL if there is no room. */
+struct tcp_pcb *tcp_listener_spawn(struct tcp_listener *l, const struct tcp_handshake *hs);
+uint32_t tcp_initial_window(const struct tcp_opts *opts);
+
+/* tcp_cookie.c */
+void tcp_cookie_send(struct tcp_listener *l, const struct tcp_in *in, const struct net_flow_key *key);
+/* True and *hs filled in if in acknowledges a cookie of ours. */
+bool tcp_cookie_check(struct net_stack *ns, const struct tcp_in *in, const struct net_flow_key *key, struct tcp_handshake *hs);
+
+/* tcp_timewait.c */
+void tcp_timewait_new(struct tcp_pcb *pcb);
+/* True if the segment may open a new connection (the entry is gone then). */
+bool tcp_timewait_input(struct tcp_timewait *tw, struct tcp_in *in);
+void tcp_timewait_drop(struct tcp_timewait *tw);
+
+/* tcp_ack.c */
+/* What one ACK told us. */
+struct tcp_ack_news {
+    uint32_t acked;          /* bytes by which snd_una moved */
+    uint32_t delivered;      /* bytes newly acknowledged or SACKed */
+    uint32_t newly_sacked;
+    uint32_t newly_lost;
+    uint64_t rtt_sent_ns;    /* oldest acknowledged segment that was sent once, 0: none */
+    uint32_t in_flight_before;
+    uint8_t orig_delivered;  /* something sent only once, within high_seq */
+    uint8_t retrans_acked, dsack, ece, syn_acked;
+    uint8_t is_dup;
+};
+/* False if the segment must be dropped. */
+bool tcp_ack_input(struct tcp_pcb *pcb, struct tcp_in *in);
+void tcp_rtt_sample(struct tcp_pcb *pcb, uint32_t rtt_us);
+
+/* tcp_sack.c: the scoreboard */
+struct tcp_seg *tcp_seg_new(struct tcp_pcb *pcb, uint32_t seq, uint32_t end, uint16_t flags, struct pbuf *pb);
+void tcp_seg_free(struct tcp_pcb *pcb, struct tcp_seg *s);
+/* Splits at seq, which lies inside; 0 or -NET_ENOMEM. */
+int tcp_seg_split(struct tcp_pcb *pcb, struct tcp_seg *s, uint32_t seq);
+void tcp_seg_sent(struct tcp_pcb *pcb, struct tcp_seg *s);
+void tcp_seg_mark_lost(struct tcp_pcb *pcb, struct tcp_seg *s);
+void tcp_seg_unmark_lost(struct tcp_pcb *pcb);
+void tcp_sack_input(struct tcp_pcb *pcb, const struct tcp_in *in, struct tcp_ack_news *news);
+void tcp_sack_forget(struct tcp_pcb *pcb);
+/* A segment was delivered: RACK, RTT and F-RTO bookkeeping. */
+void tcp_seg_delivered(struct tcp_pcb *pcb, struct tcp_seg *s, struct tcp_ack_news *news);
+static inline uint32_t tcp_seg_payload(const struct tcp_seg *s)
+{
+    return s->end - s->seq - ((s->flags & SEG_SYN) ? 1 : 0) - ((s->flags & SEG_FIN) ? 1 : 0);
+}
+static inline uint32_t tcp_in_flight(const struct tcp_pcb *pcb)
+{
+    uint32_t out = pcb->snd_nxt - pcb->snd_una, gone = pcb->sacked_bytes + pcb->lost_bytes + pcb->dup_bytes;
+    return gone < out ? out - gone : 0;
+}
+
+/* Queued bytes not sent yet; FIN is not counted. */
+static inline uint32_t tcp_unsent(const struct tcp_pcb *pcb) { return pcb->fin_sent ? 0 : pcb->write_seq - pcb->snd_nxt; }
+
+/* Payload that fits beside the options of the next segment (RFC 6691): mss allows for time stamps,
+ * SACK blocks come on top while there is something to report. */
+static inline uint32_t tcp_send_mss(const struct tcp_pcb *pcb)
+{
+    if (net_likely(!pcb->islands && !pcb->dsack_valid) || !pcb->sack_ok)
+        return pcb->mss;
+    uint32_t blocks = net_min(pcb->island_count + pcb->dsack_valid, pcb->ts_ok ? 3u : 4u), bytes = 4 + 8 * blocks;
+    return pcb->mss > 2 * bytes ? pcb->mss - bytes : pcb->mss / 2;
+}
+
+/* tcp_rack.c */
+void tcp_rack_on_ack(struct tcp_pcb *pcb, struct tcp_ack_news *news);
+void tcp_rack_timeout(struct tcp_pcb *pcb);
+bool tcp_tlp_arm(struct tcp_pcb *pcb);
+void tcp_tlp_timeout(struct tcp_pcb *pcb);
+void tcp_tlp_on_ack(struct tcp_pcb *pcb, uint32_t ack, const struct tcp_ack_news *news);
+
+/* tcp_recovery.c */
+void tcp_recovery_on_ack(struct tcp_pcb *pcb, const struct tcp_in *in, struct tcp_ack_news *news);
+void tcp_enter_cwr(struct tcp_pcb *pcb);
+void tcp_enter_loss(struct tcp_pcb *pcb);
+void tcp_enter_recovery(struct tcp_pcb *pcb);
+
+/* tcp_cc.c */
+void tcp_cc_init(struct tcp_pcb *pcb);
+void tcp_cc_slow_start(struct tcp_pcb *pcb, uint32_t acked);
+uint32_t tcp_initial_cwnd(uint32_t mss);
+
+/* tcp_output.c */
+void tcp_output(struct tcp_pcb *pcb);
+void tcp_send_syn(struct tcp_pcb *pcb);
+/* Sends s again. False if it could not be built or queued. */
+bool tcp_retransmit(struct tcp_pcb *pcb, struct tcp_seg *s);
+void tcp_persist_probe(struct tcp_pcb *pcb);
+bool tcp_send_tail_probe(struct tcp_pcb *pcb);
+
+/* tcp_xmit.c */
+struct tcp_xmit { uint32_t seq, len; struct pbuf *pb; uint16_t flags; uint16_t urgent; };
+/* Builds and sends one segment of the connection. 0 or -NET_E... */
+int tcp_xmit(struct tcp_pcb *pcb, const struct tcp_xmit *x);
+void tcp_send_ack(struct tcp_pcb *pcb);
+/* Zero-length segment at seq, for keepalive probes. */
+void tcp_send_ack_at(struct tcp_pcb *pcb, uint32_t seq);
+void tcp_send_reset(struct tcp_pcb *pcb);
+void tcp_send_raw(struct net_stack *ns, const struct net_flow_key *key, const struct tcp_out *out);
+/* The reset that answers a segment for which there is no connection. */
+void tcp_reset_for(struct net_stack *ns, const struct net_flow_key *key, const struct tcp_in *in);
+
+/* tcp_recv.c */
+void tcp_data_input(struct tcp_pcb *pcb, struct tcp_in *in);
+/* The window to advertise, scaled down; moves rcv_adv. */
+uint16_t tcp_window_field(struct tcp_pcb *pcb, bool syn);
+void tcp_window_freed(struct tcp_pcb *pcb, uint32_t bytes);
+unsigned tcp_build_sacks(struct tcp_pcb *pcb, struct tcp_sack out[4], unsigned room);
+void tcp_rcv_init(struct tcp_pcb *pcb);
+void tcp_rcv_free(struct tcp_pcb *pcb);
+
+/* tcp_timer.c */
+void tcp_timer_fire(struct net_timer *t);
+void tcp_deadline_arm(struct tcp_pcb *pcb, enum tcp_deadline which, uint64_t at_ns);
+static inline void tcp_deadline_set(struct tcp_pcb *pcb, enum tcp_deadline which, uint64_t at_ns)
+{
+    pcb->deadlines[which] = at_ns;
+    if (net_unlikely(!net_timer_armed(&pcb->timer) || (at_ns >> TIMER_TICK_SHIFT) + 1 < pcb->timer.tick))
+        tcp_deadline_arm(pcb, which, at_ns);
+}
+/* The wheel entry stays; it finds nothing due when it fires. */
+static inline void tcp_deadline_clear(struct tcp_pcb *pcb, enum tcp_deadline which) { pcb->deadlines[which] = 0; }
+void tcp_rearm_rtx(struct tcp_pcb *pcb);
+void tcp_keepalive_start(struct tcp_pcb *pcb);
+
+#endif

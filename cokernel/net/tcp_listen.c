@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Passive opens: listeners, half-open connections, the accept queue. */
+#include "cokernel/net/tcp_internal.h"
+#include "cokernel/net/wire.h"
+
+#define SYNREQ_LIMIT (256u << 10) /* half-open entries an instance; beyond, cookies */
+#define SYNREQ_MIN 128u
+
+static struct tcp_listener **bucket(struct net_stack *ns, uint16_t port) { return &ns->listeners[port % NET_BOUND_BUCKETS]; }
+
+struct tcp_listener *tcp_listen(struct net_stack *ns, const struct net_addr *addr, uint16_t port, uint32_t backlog, int *error)
+{
+    for (struct tcp_listener *l = *bucket(ns, port); l; l = l->next)
+        if (l->port == port && (net_addr_eq(&l->addr, addr) || net_addr_is_any(&l->addr) || net_addr_is_any(addr)) &&
+            net_addr_is_v4(&l->addr) == net_addr_is_v4(addr)) {
+            *error = -NET_EADDRINUSE;
+            return NULL;
+        }
+    if (!port) {
+        *error = -NET_EINVAL;
+        return NULL;
+    }
+    struct tcp_listener *l = net_slab_get(&ns->endpoints);
+    if (!l) {
+        *error = -NET_ENOMEM;
+        return NULL;
+    }
+    *l = (struct tcp_listener){ .ep.type = NET_EP_TCP_LISTENER, .ns = ns, .addr = *addr, .port = port, .backlog = net_max(backlog, 1u) };
+    tcp_opts_default(&l->opts);
+    l->next = *bucket(ns, port);
+    *bucket(ns, port) = l;
+    *error = 0;
+    return l;
+}
+
+struct tcp_listener *tcp_find_listener(struct net_stack *ns, const struct net_flow_key *key)
+{
+    struct tcp_listener *any = NULL;
+    bool v4 = net_addr_is_v4(&key->local);
+    for (struct tcp_listener *l = *bucket(ns, key->local_port); l; l = l->next) {
+        if (l->port != key->local_port)
+            continue;
+        if (net_addr_eq(&l->addr, &key->local))
+            return l;
+        bool l4 = net_addr_is_v4(&l->addr);
+        if (net_addr_is_any(&l->addr) && (l4 == v4 || (v4 && !l->v6only)) && (!any || l4 == v4))
+            any = l;
+    }
+    return any;
+}
+
+struct tcp_pcb *tcp_accept(struct tcp_listener *l)
+{
+    struct tcp_pcb *pcb = l->accept_head;
+    if (!pcb)
+        return NULL;
+    l->accept_head = pcb->accept_next;
+    l->accept_count--;
+    pcb->listener = NULL;
+    /* What happened while it waited is news to whoever takes it. */
+    unsigned events = (pcb->rcv_bytes || pcb->fin_received ? NET_EV_READABLE : 0) | (pcb->fin_received ? NET_EV_PEER_FIN : 0) |
+                      (pcb->state == TCP_CLOSED ? NET_EV_CLOSED : 0);
+    net_event_forget(l->ns, &pcb->ep);
+    if (events)
+        net_event_post(l->ns, &pcb->ep, events);
+    if (l->accept_head)
+        net_event_post(l->ns, &l->ep, NET_EV_ACCEPT);
+    return pcb;
+}
+
+static void drop_requests(struct net_flow *f, void *ctx)
+{
+    struct tcp_synreq *req = net_container_of(f, struct tcp_synreq, flow);
+    if (f->kind == FLOW_TCP_SYN && req->listener == ctx)
+        tcp_synreq_drop(req);
+}
+
+void tcp_listener_close(struct tcp_listener *l)
+{
+    struct net_stack *ns = l->ns;
+    struct tcp_pcb *pcb;
+    for (struct tcp_listener **at = bucket(ns, l->port); *at; at = &(*at)->next)
+        if (*at == l) {
+            *at = l->next;
+            break;
+        }
+    while ((pcb = l->accept_head)) {
+        if (pcb->state != TCP_CLOSED)
+            tcp_send_reset(pcb);
+        tcp_pcb_free(pcb);
+    }
+    if (l->syn_count)
+        net_flow_each(&ns->flows, drop_requests, l);
+    net_event_forget(ns, &l->ep);
+    net_slab_put(&ns->endpoints, l);
+}
+
+uint32_t tcp_initial_window(const struct tcp_opts *opts) { return opts->rcvbuf; }
+
+void tcp_synack(struct net_stack *ns, const struct tcp_handshake *hs, const struct tcp_opts *opts, uint32_t rcv_wnd)
+{
+    struct net_addr src = hs->key.local;
+    struct net_path path;
+    uint32_t mtu = net_path_find(ns, &src, &hs->key.remote, NULL, &path) == 0 ? path.mtu : 576;
+    struct tcp_out out = {
+        .seq = hs->iss, .ack = hs->irs + 1, .wnd = net_min(rcv_wnd, 65535u), .flags = TCP_SYN | TCP_ACK,
+        .mss = tcp_advertised_mss(ns, &hs->key.remote, mtu, opts->maxseg),
+        .ts_ok = hs->ts_ok, .tsval = tcp_ts_now(ns, hs->ts_offset), .tsecr = hs->ts_recent,
+        .sack_ok = hs->sack_ok, .has_wscale = hs->ws_ok, .wscale = hs->rcv_wscale, .tos = opts->tos, .ttl = opts->ttl,
+    };
+    if (hs->ecn_ok)
+        out.flags |= TCP_ECE; /* RFC 3168 6.1.1 */
+    tcp_send_raw(ns, &hs->key, &out);
+}
+
+void tcp_synreq_drop(struct tcp_synreq *req)
+{
+    struct net_stack *ns = req->ns;
+    net_timer_cancel(&ns->wheel, &req->timer);
+    net_flow_remove(&ns->flows, &req->flow);
+    req->listener->syn_count--;
+    ns->syn_count--;
+    net_slab_put(&ns->tcp_syns, req);
+}
+
+static void synack_timeout(struct net_timer *t)
+{
+    struct tcp_synreq *req = net_container_of(t, struct tcp_synreq, timer);
+    if (req->retries >= TCP_SYNACK_RETRIES) {
+        tcp_synreq_drop(req);
+        return;
+    }
+    req->retries++;
+    req->hs.retransmitted = 1;
+    tcp_synack(req->ns, &req->hs, &req->listener->opts, tcp_initial_window(&req->listener->opts));
+    net_timer_arm(&req->ns->wheel, t, req->ns->now_ns + ((uint64_t)TCP_RTO_INITIAL_US << req->retries) * NET_NS_PER_US);
+}
+
+static void fill_handshake(struct tcp_listener *l, const struct tcp_in *in, const struct net_flow_key *key, struct tcp_handshake *hs)
+{
+    struct net_stack *ns = l->ns;
+    *hs = (struct tcp_handshake){
+        .key = *key, .irs = in->seq, .iss = tcp_isn(ns, key), .ts_recent = in->tsval, .wnd = in->wnd,
+        .mss = in->has_mss ? in->mss : net_addr_is_v4(&key->remote) ? TCP_MSS_DEFAULT4 : TCP_MSS_DEFAULT6,
+        .ts_ok = in->has_ts, .sack_ok = in->sack_ok, .ws_ok = in->has_wscale, .snd_wscale = in->wscale,
+    };
+    hs->ts_offset = tcp_ts_offset(ns, key);
+    hs->rcv_wscale = hs->ws_ok ? tcp_choose_wscale(&l->opts) : 0;
+    hs->ecn_ok = l->opts.ecn && (in->flags & (TCP_ECE | TCP_CWR)) == (TCP_ECE | TCP_CWR);
+    if (!hs->ws_ok)
+        hs->snd_wscale = 0;
+}
+
+void tcp_listen_input(struct tcp_listener *l, struct tcp_in *in, const struct net_flow_key *key)
+{
+    struct net_stack *ns = l->ns;
+    if (in->flags & TCP_RST)
+        return;
+    if (in->flags & TCP_ACK) {
+        struct tcp_handshake hs;
+        struct tcp_pcb *pcb;
+        if (!(in->flags & TCP_SYN) && tcp_cookie_check(ns, in, key, &hs)) {
+            hs.rcv_wscale = hs.ws_ok ? tcp_choose_wscale(&l->opts) : 0;
+            pcb = tcp_listener_spawn(l, &hs);
+            if (pcb)
+                tcp_segment_input(pcb, in);
+            return;
+        }
+        tcp_reset_for(ns, key, in);
+        return;
+    }
+    if (!(in->flags & TCP_SYN) || (in->flags & TCP_FIN))
+        return;
+    if (l->accept_count >= l->backlog) {
+        ns->counters.tcp_listen_overflow++;
+        return; /* the peer's retransmission asks again */
+    }
+    struct tcp_synreq *req = NULL;
+    if (l->syn_count < net_max(l->backlog, SYNREQ_MIN) && ns->syn_count < SYNREQ_LIMIT && !net_mem_pressed(&ns->mem))
+        req = net_slab_get(&ns->tcp_syns);
+    if (!req) {
+        tcp_cookie_send(l, in, key);
+        return;
+    }
+    *req = (struct tcp_synreq){ .flow.kind = FLOW_TCP_SYN, .flow.key = *key, .ns = ns, .listener = l, .sent_ns = ns->now_ns,
+                                .timer.fire = synack_timeout };
+    fill_handshake(l, in, key, &req->hs);
+    net_flow_insert(&ns->flows, &req->flow);
+    l->syn_count++;
+    ns->syn_count++;
+    net_timer_arm(&ns->wheel, &req->timer, ns->now_ns + TCP_RTO_INITIAL_US * NET_NS_PER_US);
+    tcp_synack(ns, &req->hs, &l->opts, tcp_initial_window(&l->opts));
+}
+
+void tcp_synreq_input(struct tcp_synreq *req, struct tcp_in *in)
+{
+    struct net_stack *ns = req->ns;
+    struct tcp_handshake *hs = &req->hs;
+    struct tcp_listener *l = req->listener;
+    uint32_t rcv_nxt = hs->irs + 1, window = net_min(tcp_initial_window(&l->opts), 65535u);
+    bool in_window = seq_ge(in->seq, rcv_nxt) && seq_lt(in->seq, rcv_nxt + window);
+    if (in->flags & TCP_RST) {
+        if (in->seq == rcv_nxt) {
+            ns->counters.tcp_rst_in++;
+            tcp_synreq_drop(req);
+        }
+        return;
+    }
+    if (in->flags & TCP_SYN) {
+        /* The same SYN again, or something old: the same answer, at most one in a while. */
+        if (in->seq == hs->irs && ns->now_ns - req->sent_ns > 100 * NET_NS_PER_MS) {
+            req->sent_ns = ns->now_ns;
+            hs->retransmitted = 1;
+            tcp_synack(ns, hs, &l->opts, window);
+        }
+        return;
+    }
+    if (!(in->flags & TCP_ACK))
+        return;
+    if (in->ack != hs->iss + 1) {
+        tcp_reset_for(ns, &hs->key, in);
+        return;
+    }
+    if (hs->ts_ok && in->has_ts && (int32_t)(in->tsval - hs->ts_recent) < 0)
+        return; /* PAWS */
+    if (!in_window && in->seq != rcv_nxt) {
+        tcp_synack(ns, hs, &l->opts, window);
+        return;
+    }
+    if (!hs->retransmitted)
+        hs->rtt_us = (uint32_t)((ns->now_ns - req->sent_ns) / NET_NS_PER_US);
+    if (l->accept_count >= l->backlog) {
+        ns->counters.tcp_listen_overflow++;
+        return; /* the SYN-ACK will be retransmitted and answered again */
+    }
+    struct tcp_handshake settled = *hs;
+    tcp_synreq_drop(req);
+    struct tcp_pcb *pcb = tcp_listener_spawn(l, &settled);
+    if (pcb)
+        tcp_segment_input(pcb, in);
+}
+
+struct tcp_pcb *tcp_listener_spawn(struct tcp_listener *l, const struct tcp_handshake *hs)
+{
+    struct net_stack *ns = l->ns;
+    if (l->accept_count >= l->backlog) {
+        ns->counters.tcp_listen_overflow++;
+        return NULL;
+    }
+    struct tcp_pcb *pcb = tcp_pcb_new(ns, &hs->key, &l->opts);
+    if (!pcb)
+        return NULL;
+    pcb->iss = hs->iss;
+    pcb->irs = hs->irs;
+    pcb->snd_una = pcb->snd_nxt = pcb->write_seq = pcb->snd_wl2 = hs->iss + 1;
+    pcb->high_seq = pcb->ecn_high = pcb->reo_round_end = pcb->snd_una;
+    pcb->snd_wl1 = hs->irs;
+    pcb->snd_wnd = pcb->max_wnd = hs->wnd;
+    pcb->rcv_nxt = pcb->rcv_wup = hs->irs + 1;
+    pcb->rcv_adv = pcb->rcv_nxt + net_min(tcp_initial_window(&l->opts), 65535u);
+    pcb->ts_ok = hs->ts_ok;
+    pcb->sack_ok = hs->sack_ok;
+    pcb->ws_ok = hs->ws_ok;
+    pcb->ecn_ok = hs->ecn_ok;
+    pcb->snd_wscale = hs->snd_wscale;
+    pcb->rcv_wscale = hs->rcv_wscale;
+    pcb->ts_recent = hs->ts_recent;
+    pcb->ts_recent_ns = ns->now_ns;
+    pcb->ts_offset = hs->ts_offset;
+    pcb->syn_lost = hs->retransmitted;
+    tcp_path(pcb);
+    tcp_set_mss(pcb, hs->mss);
+    pcb->adv_mss = tcp_advertised_mss(ns, &hs->key.remote, pcb->path.mtu ? pcb->path.mtu : 576, l->opts.maxseg);
+    tcp_rcv_init(pcb);
+    if (hs->rtt_us)
+        tcp_rtt_sample(pcb, hs->rtt_us);
+    tcp_pcb_insert(pcb);
+    pcb->listener = l;
+    if (l->accept_head)
+        l->accept_tail->accept_next = pcb;
+    else
+        l->accept_head = pcb;
+    l->accept_tail = pcb;
+    l->accept_count++;
+    ns->counters.tcp_accepted++;
+    tcp_established(pcb);
+    net_event_post(ns, &l->ep, NET_EV_ACCEPT);
+    return pcb;
+}

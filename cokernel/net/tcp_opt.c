@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* TCP options on the way in (RFC 9293 3.2, RFC 7323, RFC 2018). */
+#include "cokernel/net/tcp_internal.h"
+
+#define OPT_END 0u
+#define OPT_NOP 1u
+#define OPT_MSS 2u
+#define OPT_WSCALE 3u
+#define OPT_SACK_OK 4u
+#define OPT_SACK 5u
+#define OPT_TS 8u
+
+static void one(struct tcp_in *in, const uint8_t *p, unsigned n)
+{
+    bool syn = in->flags & TCP_SYN;
+    switch (p[0]) {
+    case OPT_MSS:
+        if (n == 4 && syn) {
+            in->has_mss = 1;
+            in->mss = get_be16(p + 2);
+        }
+        break;
+    case OPT_WSCALE:
+        if (n == 3 && syn) {
+            in->has_wscale = 1;
+            in->wscale = (uint8_t)net_min((unsigned)p[2], TCP_WSCALE_MAX);
+        }
+        break;
+    case OPT_SACK_OK:
+        if (n == 2 && syn)
+            in->sack_ok = 1;
+        break;
+    case OPT_SACK:
+        if (n >= 10 && (n - 2) % 8 == 0 && !syn) {
+            in->sack_count = (uint8_t)net_min((n - 2) / 8, 4u);
+            for (unsigned k = 0; k < in->sack_count; k++)
+                in->sacks[k] = (struct tcp_sack){ get_be32(p + 2 + 8 * k), get_be32(p + 6 + 8 * k) };
+        }
+        break;
+    case OPT_TS:
+        if (n == 10) {
+            in->has_ts = 1;
+            in->tsval = get_be32(p + 2);
+            in->tsecr = get_be32(p + 6);
+        }
+        break;
+    }
+}
+
+bool tcp_parse_options(struct tcp_in *in, const uint8_t *p, uint32_t bytes)
+{
+    const uint8_t *end = p + bytes;
+    p += TCP_HEADER_BYTES;
+    /* The usual case: NOP NOP TS and nothing else (RFC 7323 appendix A). */
+    if (net_likely(end - p == TCP_TS_OPTION_BYTES && get_be32(p) == 0x0101080a)) {
+        in->has_ts = 1;
+        in->tsval = get_be32(p + 4);
+        in->tsecr = get_be32(p + 8);
+        return true;
+    }
+    while (p < end) {
+        if (*p == OPT_END)
+            break;
+        if (*p == OPT_NOP) {
+            p++;
+            continue;
+        }
+        if (end - p < 2 || p[1] < 2 || p[1] > end - p)
+            return false;
+        one(in, p, p[1]);
+        p += p[1];
+    }
+    return true;
+}

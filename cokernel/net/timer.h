@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A hierarchical timing wheel (Varghese and Lauck, 1987): six levels of 64
+ * slots. A tick is 2^16 ns, so the wheel reaches 52 days. A bit map a level
+ * lets the wheel skip empty time, so it costs nothing while idle.
+ *
+ * A timer fires at or after its deadline, never before, and belongs to one
+ * instance. Its function may arm or cancel any timer, itself included.
+ */
+#ifndef NET_TIMER_H
+#define NET_TIMER_H
+
+#include "cokernel/net/net_bytes.h"
+
+#define TIMER_LEVELS 6
+#define TIMER_SLOTS 64
+#define TIMER_TICK_SHIFT 16
+
+struct net_timer {
+    struct net_timer *next, **pprev; /* pprev is NULL while not armed */
+    uint64_t tick;
+    void (*fire)(struct net_timer *timer);
+};
+
+struct net_wheel {
+    uint64_t tick; /* every timer at or before it has fired */
+    uint64_t map[TIMER_LEVELS];
+    struct net_timer *slots[TIMER_LEVELS][TIMER_SLOTS];
+    uint32_t armed;
+};
+
+void net_wheel_init(struct net_wheel *wheel, uint64_t now_ns);
+/* Fires at most `budget` timers that are due; returns how many. */
+unsigned net_wheel_advance(struct net_wheel *wheel, uint64_t now_ns, unsigned budget);
+/* A lower bound of the next deadline, UINT64_MAX if nothing is armed. */
+uint64_t net_wheel_next_ns(const struct net_wheel *wheel);
+
+void net_timer_arm(struct net_wheel *wheel, struct net_timer *timer, uint64_t deadline_ns);
+void net_timer_cancel(struct net_wheel *wheel, struct net_timer *timer);
+
+static inline bool net_timer_armed(const struct net_timer *timer) { return timer->pprev != NULL; }
+
+#endif

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Runs random scenarios: `sim FIRST-SEED [COUNT]`. Each must deliver every
+ * byte or end with an error, never a wrong byte, never stand still, and leave
+ * nothing allocated behind. A failing seed is printed and replays exactly.
+ */
+#include "cokernel/net/tcp_internal.h"
+#include "tests/net/sim/traffic.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define STALL_NS (20000ull * NET_NS_PER_S) /* several rounds of 15 retransmissions two minutes apart */
+#define DRAIN_NS (200ull * NET_NS_PER_S)
+
+static void random_link(struct sim *sim)
+{
+    struct sim_link *l = &sim->link;
+    uint64_t delay_below = 1ull << sim_below(sim, 28);
+    l->delay_ns = sim_random(sim) % delay_below;
+    if (sim_chance(sim, 300000))
+        l->jitter_ns = sim_random(sim) % (l->delay_ns + 1);
+    if (sim_chance(sim, 500000))
+        l->rate_bps = 100000ull << sim_below(sim, 14);
+    if (l->rate_bps && sim_chance(sim, 700000))
+        l->queue_bytes = 4000 + sim_below(sim, 200000);
+    static const uint32_t losses[] = { 0, 0, 0, 1000, 10000, 50000, 200000 };
+    l->loss_ppm = losses[sim_below(sim, 7)];
+    if (sim_chance(sim, 200000))
+        l->burst_loss = sim_below(sim, 10);
+    if (sim_chance(sim, 300000))
+        l->dup_ppm = sim_below(sim, 50000);
+    if (sim_chance(sim, 300000))
+        l->corrupt_ppm = sim_below(sim, 20000);
+    if (sim_chance(sim, 300000))
+        l->reorder_ppm = sim_below(sim, 100000);
+    if (sim_chance(sim, 300000))
+        l->ecn_mark_ppm = sim_below(sim, 100000);
+}
+
+static bool leaked(struct sim_node *n, char *why, size_t room)
+{
+    struct net_stack *ns = n->stack;
+    snprintf(why, room, "left behind: %u connections, %u segments, %u half-open, %u waiting, %u islands, %u+%u buffers (%u neighbour-queued)",
+             ns->tcp_pcbs.in_use, ns->tcp_segs.in_use, ns->tcp_syns.in_use, ns->tcp_timewaits.in_use, ns->tcp_islands.in_use,
+             ns->pools.small.in_use, ns->pools.large.in_use, ns->neigh_incomplete);
+    return ns->tcp_pcbs.in_use || ns->tcp_segs.in_use || ns->tcp_syns.in_use || ns->tcp_timewaits.in_use || ns->tcp_islands.in_use ||
+           ns->pools.small.in_use || ns->pools.large.in_use;
+}
+
+static void dump(const struct traffic_side *s)
+{
+    printf("  conn %u %s:%s%s error %d", s->id / 2, s->client ? "client" : "server", s->aborted ? " aborted" : "", s->closed ? " closed" : "", s->error);
+    if (s->pcb) {
+        const struct tcp_pcb *p = s->pcb;
+        printf(" %s una +%u nxt +%u write +%u wnd %u cwnd %u ssthresh %u mss %u mode %u ca %u sacked %u lost %u rto %u us backoff %u; rcv +%u adv +%u bytes %u buf %u",
+               tcp_state_name(p->state), p->snd_una - p->iss, p->snd_nxt - p->iss, p->write_seq - p->iss, p->snd_wnd, p->cwnd, p->ssthresh,
+               p->mss, p->rtx_mode, p->ca_state, p->sacked_bytes, p->lost_bytes, p->rto_us, p->backoff, p->rcv_nxt - p->irs,
+               p->rcv_adv - p->irs, p->rcv_bytes, p->opts.rcvbuf);
+    }
+    printf("\n");
+}
+
+static bool run(uint64_t seed, bool verbose)
+{
+    static struct sim sim;
+    static struct traffic t;
+    sim_init(&sim, seed);
+    random_link(&sim);
+    static const uint32_t mtus[] = { 576, 1280, 1500, 1500, 9000 };
+    uint32_t mtu = mtus[sim_below(&sim, 5)];
+    bool v6 = mtu >= 1280 && sim_chance(&sim, 400000);
+    struct sim_node *a = sim_add(&sim, mtu, 0, 0), *b = sim_add(&sim, sim_chance(&sim, 800000) ? mtu : 1500, 0, 0);
+    unsigned count = 1 + sim_below(&sim, sim_chance(&sim, 200000) ? 30 : 3);
+    uint64_t bytes = sim.link.loss_ppm >= 50000 ? 50000 : 2000000 >> sim_below(&sim, 8);
+    if (verbose)
+        printf("seed %llu: mtu %u, %u connections, delay %llu us, rate %llu, queue %u, loss %u ppm burst %u, reorder %u, dup %u, corrupt %u, v%d\n",
+               (unsigned long long)seed, mtu, count, (unsigned long long)sim.link.delay_ns / 1000, (unsigned long long)sim.link.rate_bps,
+               sim.link.queue_bytes, sim.link.loss_ppm, sim.link.burst_loss, sim.link.reorder_ppm, sim.link.dup_ppm, sim.link.corrupt_ppm, v6 ? 6 : 4);
+    traffic_start(&t, &sim, a, b, count, bytes, v6);
+    uint64_t deadline = sim.now_ns + STALL_NS;
+    char why[256] = "";
+    bool ok = true;
+    while (!t.failed && !traffic_done(&t) && sim.now_ns < deadline) {
+        sim.wake_ns = traffic_tick(&t);
+        sim_kick(&sim);
+        if (!sim_step(&sim))
+            break;
+    }
+    sim.wake_ns = UINT64_MAX;
+    for (unsigned k = 0; k < 2 * count && verbose; k++)
+        dump(&t.sides[k]);
+    for (unsigned k = 0; k < 2 * count && !t.failed; k++) {
+        struct traffic_side *s = &t.sides[k], *o = &t.sides[k ^ 1];
+        bool lossy = sim.link.loss_ppm || sim.link.queue_bytes || sim.link.corrupt_ppm;
+        if (s->pcb && !o->pcb && lossy && !tcp_readable_bytes(s->pcb) && s->sent == s->to_send && !s->pcb->rtx_head) {
+            tcp_abort(s->pcb); /* half open: its peer gave up and the reset was lost; only a keepalive would tell */
+            s->pcb = NULL;
+        } else if (s->pcb) {
+            ok = false;
+            snprintf(why, sizeof why, "conn %u %s stands still: state %s, sent %llu/%llu received %llu/%llu", k / 2, s->client ? "client" : "server",
+                     tcp_state_name(s->pcb->state), (unsigned long long)s->sent, (unsigned long long)s->to_send,
+                     (unsigned long long)s->received, (unsigned long long)s->to_receive);
+        } else if (s->received != s->to_receive && !s->error && !s->aborted && !o->aborted && (s->accepted || !o->error)) {
+            ok = false;
+            snprintf(why, sizeof why, "conn %u %s ended without an error at %llu of %llu bytes", k / 2, s->client ? "client" : "server",
+                     (unsigned long long)s->received, (unsigned long long)s->to_receive);
+        } else if (s->error && !s->aborted && !o->aborted && !sim.link.loss_ppm && !sim.link.queue_bytes && !sim.link.corrupt_ppm &&
+                   s->received != s->to_receive) {
+            ok = false;
+            snprintf(why, sizeof why, "conn %u %s failed with %d on a link that loses nothing", k / 2, s->client ? "client" : "server", s->error);
+        }
+    }
+    if (t.failed) {
+        ok = false;
+        snprintf(why, sizeof why, "%s", t.why);
+    }
+    if (ok) {
+        tcp_listener_close(t.listener);
+        sim.link = (struct sim_link){ .delay_ns = 1000 };
+        uint64_t until = sim.now_ns + DRAIN_NS * 10;
+        while (sim.now_ns < until && (leaked(a, why, sizeof why) || leaked(b, why, sizeof why)) && sim_step(&sim))
+            ;
+        ok = !leaked(a, why, sizeof why) && !leaked(b, why, sizeof why);
+    }
+    if (verbose && ok)
+        printf("  ok at %llu ms, %llu frames, %llu lost\n", (unsigned long long)(sim.now_ns / 1000000), (unsigned long long)sim.frames,
+               (unsigned long long)sim.lost);
+    if (!ok)
+        printf("seed %llu FAILED: %s\n", (unsigned long long)seed, why);
+    sim_fini(&sim);
+    return ok;
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 0) : 1, count = argc > 2 ? strtoull(argv[2], NULL, 0) : 200, failed = 0;
+    for (uint64_t seed = first; seed < first + count && failed < 20; seed++)
+        failed += !run(seed, count == 1);
+    printf("sim: %llu seeds from %llu, %llu failed\n", (unsigned long long)count, (unsigned long long)first, (unsigned long long)failed);
+    return failed != 0;
+}
