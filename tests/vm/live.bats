@@ -1,0 +1,56 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-2-Clause
+# CPUs and memory come and go under a program that runs.
+# vm: --cpus 4 --memory 6G
+# limit: 300
+
+load partition
+
+rounds=${OTR_LIVE_ROUNDS:-4}
+
+setup() {
+    up p 2 256M
+}
+
+teardown() {
+    down p
+}
+
+@test "a CPU comes and goes under load" {
+    outrigger run p -- "$apps/threads" spin $((rounds * 2)) >/tmp/result &
+    local i
+    for i in $(seq "$rounds"); do
+        outrigger cpu add p 3
+        [ "$(attr p cpus)" = 2-3 ]
+        sleep 0.3
+        outrigger cpu remove p 3
+        [ "$(cat /sys/devices/system/cpu/cpu3/online)" = 1 ]
+    done
+    wait
+    [ "$(cat /tmp/result)" = right ]
+}
+
+@test "memory comes and goes under load, the program's pages move" {
+    # The program takes memory and gives it back all the time.
+    outrigger run p -- "$apps/memory" $((rounds * 2)) 160 >/tmp/result &
+    local i total
+    total=$(attr p memory_total)
+    for i in $(seq "$rounds"); do
+        outrigger memory add p 128M
+        [ "$(attr p memory_total)" -eq $((total + (128 << 20))) ]
+        sleep 0.5
+        outrigger memory remove p 128M
+        [ "$(attr p memory_total)" -eq "$total" ]
+    done
+    wait
+    [ "$(cat /tmp/result)" = right ]
+}
+
+@test "the last CPU and memory that is needed stay, with a reason" {
+    run outrigger cpu remove p 2
+    [ "$status" -ne 0 ]
+    run outrigger memory remove p 256M
+    [ "$status" -ne 0 ]
+    state_is p running
+    [ "$(outrigger run p -- /bin/busybox echo fine)" = fine ]
+}

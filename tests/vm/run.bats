@@ -1,0 +1,170 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-2-Clause
+# Programs on a co-kernel, beside the same programs on Linux.
+# vm: --cpus 4 --nvme 64M
+# limit: 300
+
+load partition
+
+setup_file() {
+    load partition
+    up p 2-3 256M
+    modprobe nvme
+    for _ in $(seq 50); do [ -b /dev/nvme0n1 ] && break; sleep 0.1; done
+}
+
+teardown_file() {
+    load partition
+    down p
+}
+
+# on_both COMMAND...: same output and status on both kernels.
+on_both() {
+    local linux cokernel a=0 b=0
+    linux=$("$@" </dev/null 2>/dev/null) || a=$?
+    cokernel=$(outrigger run p -- "$@" </dev/null 2>/dev/null) || b=$?
+    diff <(echo "$linux") <(echo "$cokernel")
+    echo "status $a on Linux, $b on the co-kernel"
+    [ "$a" = "$b" ]
+}
+
+@test "a static program of the distribution prints and exits" {
+    on_both /bin/busybox echo hello world
+    on_both /bin/busybox sha256sum /bin/busybox
+    on_both /bin/busybox false
+    on_both /bin/busybox ls -la /etc
+    on_both /bin/busybox awk 'BEGIN { for (i = 0; i < 100000; i++) s += i; print s }'
+}
+
+@test "more than 100 delegated calls return what Linux returns" {
+    mkdir -p /tmp/scratch
+    on_both "$apps/calls" /tmp/scratch
+    run "$apps/calls" /tmp/scratch
+    [ "$status" -eq 42 ]
+    [ "$(echo "$output" | sed 's/[ (=:].*//' | sort -u | wc -l)" -gt 100 ]
+}
+
+@test "exceptions end a program by Linux's signals" {
+    local how
+    for how in null write exec divide opcode trap stack abort kernel noncanonical; do
+        on_both "$apps/fault" "$how"
+    done
+    on_both "$apps/fault" exit 255
+    on_both "$apps/fault" exit 256
+    state_is p running
+}
+
+@test "threads, mutexes and barriers" {
+    on_both "$apps/threads" sum 2
+    on_both "$apps/threads" sum 40
+    on_both "$apps/threads" spin 1
+}
+
+@test "64 threads block in delegated reads at once, none starves another" {
+    on_both "$apps/threads" block 64
+}
+
+@test "buffers that Linux pins: O_DIRECT and vmsplice" {
+    on_both "$apps/direct" /dev/nvme0n1
+}
+
+@test "standard input, environment and working directory are the caller's" {
+    [ "$(printf 'a\nb\n' | outrigger run p -- /bin/busybox wc -l)" = 2 ]
+    [ "$(outrigger run p -e COLOUR=blue -- /bin/busybox printenv COLOUR)" = blue ]
+    [ "$(cd /usr && outrigger run p -- /bin/busybox pwd)" = /usr ]
+    [ "$(outrigger run p -- /bin/busybox cat /dev/stdin </etc/hostname)" = "$(cat /etc/hostname)" ]
+}
+
+@test "what cannot run is 126 or 127 and says why" {
+    run outrigger run p -- /no/such/program
+    [ "$status" -eq 127 ]
+    [[ $output == *"/no/such/program"* ]]
+    run outrigger run p -- /etc/passwd
+    [ "$status" -eq 126 ]
+    run outrigger run nosuch -- /bin/busybox true
+    [ "$status" -eq 125 ]
+    [[ $output == *nosuch* ]]
+}
+
+@test "SIGTERM and SIGINT end the program as they end one on Linux" {
+    local sig
+    for sig in TERM INT HUP; do
+        run timeout -s $sig 1 outrigger run p -- /bin/busybox sleep 100
+        [ "$status" -eq 124 ]
+    done
+    eventually 5 processes_are p 0
+}
+
+@test "a killed proxy takes the program with it and leaks nothing" {
+    local free i
+    eventually 5 contexts_are p 0
+    sleep 1.2 # memory_free is published once a second
+    free=$(attr p memory_free)
+    for i in $(seq 10); do
+        outrigger run p -- "$apps/threads" spin 100 >/dev/null 2>&1 &
+        sleep 0.3
+        kill -KILL $!
+        wait $! || true
+    done
+    eventually 5 processes_are p 0
+    eventually 5 contexts_are p 0
+    sleep 1.2
+    # Caches of stacks and tables may keep a little, once.
+    [ "$(attr p memory_free)" -ge $((free - (1 << 20))) ]
+}
+
+@test "a stopped proxy stops the program, SIGCONT goes on" {
+    outrigger run p -- "$apps/bench" null 2000000000 >/dev/null 2>&1 &
+    local pid=$! a b
+    calls() { cat $class/p/cpu*/syscalls | awk '{ s += $1 } END { print s }'; }
+    sleep 1
+    kill -STOP $pid
+    sleep 1
+    a=$(calls)
+    sleep 1
+    b=$(calls)
+    kill -CONT $pid
+    sleep 1
+    c=$(calls)
+    kill -KILL $pid
+    echo "$a $b $c"
+    [ "$a" -eq "$b" ]
+    [ "$c" -gt "$b" ]
+}
+
+@test "200 runs leave memory and contexts as they were" {
+    local i free
+    eventually 5 contexts_are p 0
+    sleep 1.2
+    free=$(attr p memory_free)
+    for i in $(seq 200); do
+        outrigger run p -- /bin/busybox true
+    done
+    eventually 5 contexts_are p 0
+    sleep 1.2
+    [ "$(attr p memory_free)" -ge $((free - (256 << 10))) ]
+}
+
+@test "a busy core with one thread takes no timer interrupt" {
+    local before after
+    outrigger run p -- /bin/busybox true
+    before=$(cat $class/p/cpu*/timer | awk '{ s += $1 } END { print s }')
+    outrigger run p -- "$apps/bench" loop 500 >/dev/null
+    after=$(cat $class/p/cpu*/timer | awk '{ s += $1 } END { print s }')
+    echo "$before $after"
+    [ "$after" -eq "$before" ]
+}
+
+@test "clocks agree with Linux's" {
+    local a b c
+    a=$(date +%s)
+    b=$(outrigger run p -- /bin/busybox date +%s)
+    c=$(date +%s)
+    [ "$a" -le "$b" ] && [ "$b" -le "$c" ]
+    # The same after Linux's clock was set.
+    date -s "+1 hour" >/dev/null
+    a=$(date +%s)
+    b=$(outrigger run p -- /bin/busybox date +%s)
+    c=$(date +%s)
+    [ "$a" -le "$b" ] && [ "$b" -le "$c" ]
+}
