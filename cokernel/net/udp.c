@@ -218,6 +218,10 @@ static void deliver(struct udp_pcb *u, const struct net_rx *rx, struct pbuf *pb,
     pb->ttl = rx->ttl;
     u->received_bytes += bytes;
     pbuf_queue_push(&u->received, pb);
+    if (u->handler) {
+        u->handler(u);
+        return;
+    }
     net_event_post(u->stack, &u->ep, NET_EV_READABLE);
 }
 

@@ -23,6 +23,9 @@ struct udp_pcb {
     uint8_t ttl, tos, mcast_ttl;
     uint8_t unconfigured;         /* DHCP: may send from and receive at no address */
     uint64_t drops;
+    /* Set by clients inside the stack: runs instead of posting an event. */
+    void (*handler)(struct udp_pcb *u);
+    void *handler_ctx;
 };
 
 struct udp_pcb *udp_open(struct net_stack *ns);
