@@ -23,7 +23,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case 'e':
 		if (arg[0] == '=' || !strchr(arg, '='))
-			argp_error(state, "-e %s is not VAR=VALUE", arg);
+			command_usage(state, "-e %s is not VAR=VALUE", arg);
 		if (putenv(arg))
 			argp_failure(state, OWN_FAILURE, 0, "out of memory");
 		return 0;
@@ -38,7 +38,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_END:
 		if (!a->program)
-			argp_error(state, a->partition ? "the program to run is missing" :
+			command_usage(state, a->partition ? "the program to run is missing" :
 				   "the partition's name and the program to run are missing");
 		return 0;
 	}
