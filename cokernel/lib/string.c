@@ -2,13 +2,16 @@
 #include "cokernel/lib/string.h"
 
 #ifndef OTR_HOSTED
-/* "rep movsb/stosb" is the fast way on every CPU with ERMS, which the vector
- * registers, belonging to the programs, are not free for anyway. */
+/* Eight bytes at a time, then the rest: as fast as single bytes on CPUs with
+ * fast strings, faster on those without; the vector registers belong to the
+ * programs. */
 void *memcpy(void *to, const void *from, size_t bytes)
 {
 	void *d = to;
+	size_t words = bytes / 8, rest = bytes % 8;
 
-	__asm__ volatile("rep movsb" : "+D"(d), "+S"(from), "+c"(bytes) : : "memory");
+	__asm__ volatile("rep movsq" : "+D"(d), "+S"(from), "+c"(words) : : "memory");
+	__asm__ volatile("rep movsb" : "+D"(d), "+S"(from), "+c"(rest) : : "memory");
 	return to;
 }
 
@@ -27,8 +30,11 @@ void *memmove(void *to, const void *from, size_t bytes)
 void *memset(void *to, int value, size_t bytes)
 {
 	void *d = to;
+	size_t words = bytes / 8, rest = bytes % 8;
+	uint64_t pattern = (uint8_t)value * 0x0101010101010101ull;
 
-	__asm__ volatile("rep stosb" : "+D"(d), "+c"(bytes) : "a"(value) : "memory");
+	__asm__ volatile("rep stosq" : "+D"(d), "+c"(words) : "a"(pattern) : "memory");
+	__asm__ volatile("rep stosb" : "+D"(d), "+c"(rest) : "a"(pattern) : "memory");
 	return to;
 }
 

@@ -201,13 +201,21 @@ enter_user:
 	.globl user_copy
 user_copy:
 	mov %rdx, %rcx
+	shr $3, %rcx
+	and $7, %edx
 	stac
-.Lcopy:
+.Lcopy_words:
+	rep movsq
+	mov %edx, %ecx
+.Lcopy_bytes:
 	rep movsb
-.Lcopy_end:
+.Lcopied:
 	clac
 	mov %rcx, %rax
 	ret
+.Lcopy_words_fault:
+	lea (%rdx, %rcx, 8), %rcx
+	jmp .Lcopied
 
 	/* int user_cas32(uint32_t *at, uint32_t *old, uint32_t new): 0, or 1 on a
 	 * fault; *old becomes what was there. */
@@ -227,6 +235,7 @@ user_cas32:
 	ret
 
 	.section .extable, "a"
-	.quad .Lcopy, .Lcopy_end
+	.quad .Lcopy_words, .Lcopy_words_fault
+	.quad .Lcopy_bytes, .Lcopied
 	.quad .Lcas, .Lcas_fault
 	.section .note.GNU-stack, "", @progbits
