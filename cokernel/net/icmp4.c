@@ -65,25 +65,19 @@ static void echo(struct net_stack *ns, struct net_rx *rx)
         pbuf_put(pb);
         return;
     }
-    /* The answer is the question with another type; the buffer is ours if nobody else holds it. */
-    if (!pbuf_exclusive(pb) || pbuf_headroom(pb) < 40) {
-        struct pbuf *copy = pbuf_alloc_large(&ns->pools, PBUF_HEADROOM);
-        if (!copy || pbuf_tailroom(copy) < pb->len) {
-            if (copy)
-                pbuf_put(copy);
-            pbuf_put(pb);
-            return;
-        }
-        uint32_t n = pb->len;
-        net_copy(pbuf_extend(copy, n), pb->data, n);
-        if (pb->next) {
-            copy->next = pb->next;
-            copy->total = pb->total;
-            pb->next = NULL;
-        }
+    /* The answer is the question with another type, in the same buffers behind a new head. */
+    struct pbuf *head = pbuf_alloc_small(&ns->pools, PBUF_SMALL_BYTES - PBUF_DESC_BYTES - 8);
+    if (!head || !pbuf_exclusive(pb)) {
+        if (head)
+            pbuf_put(head);
         pbuf_put(pb);
-        pb = copy;
+        return;
     }
+    net_copy(pbuf_extend(head, 8), pb->data, 8);
+    pbuf_drop(pb, 8);
+    head->next = pb;
+    head->total += pb->total;
+    pb = head;
     pb->flags = 0;
     pb->data[0] = ICMP_ECHO_REPLY;
     icmp_send(ns, rx->iface->nic ? rx->iface : NULL, &rx->dst, &rx->src, rx->tos, 0, pb);

@@ -11,7 +11,7 @@
 static struct client {
     struct netrun_app app;
     struct tcp_pcb *pcb;
-    bool http, in_body, input_done, writable, readable, over;
+    bool http, in_body, input_done, connected, over;
     int status;
     char head[4096];
     uint32_t head_len, pending, pending_at;
@@ -79,7 +79,7 @@ static void pump_out(void)
 
 static void pump_in(void)
 {
-    while (client.pcb && !client.input_done) {
+    while (client.pcb && client.connected && !client.input_done) {
         if (!client.pending) {
             ssize_t n = read(STDIN_FILENO, client.buffer, sizeof client.buffer);
             if (n < 0)
@@ -113,12 +113,17 @@ static void event(struct netrun_app *app, struct net_endpoint *ep, unsigned even
             return;
         }
         client.pcb = pcb;
+        client.connected = true;
         tcp_endpoint(pcb)->user = &client.app;
     }
     if (!client.pcb)
         return;
-    if (events & NET_EV_CONNECTED && client.http)
-        tcp_write(client.pcb, client.head, (uint32_t)strlen(client.head)), client.head[0] = 0;
+    if (events & NET_EV_CONNECTED) {
+        client.connected = true;
+        if (client.http)
+            tcp_write(client.pcb, client.head, (uint32_t)strlen(client.head));
+        client.head[0] = 0;
+    }
     pump_out();
     if (client.pcb && (events & NET_EV_CLOSED)) {
         int error = tcp_endpoint(client.pcb)->error;
@@ -163,7 +168,7 @@ bool netrun_client_tick(struct net_stack *ns, int *fd, int *status)
     *fd = -1;
     if (client.app.event && !client.http && !client.over)
         pump_in();
-    if (client.pcb && !client.http && !client.input_done && !client.pending && tcp_send_room(client.pcb))
+    if (client.pcb && client.connected && !client.http && !client.input_done && !client.pending && tcp_send_room(client.pcb))
         *fd = STDIN_FILENO;
     *status = client.status;
     return !client.over;
