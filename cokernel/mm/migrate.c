@@ -65,6 +65,9 @@ static int begin(struct mm *mm, struct batch *b, paddr_t start, paddr_t end)
 			m->order = 9 * (uint32_t)level;
 			m->entry = *e;
 			m->to = page_alloc_movable(m->order);
+			/* No 2 MiB in one piece: small pages will do. */
+			if (!m->to && m->order && !pages_split_large(e))
+				continue;
 			if (!m->to) {
 				err = -ENOMEM;
 				break;

@@ -41,6 +41,8 @@ int pages_remove(struct mm *mm, uint64_t start, uint64_t end);
 int pages_protect(struct mm *mm, uint64_t start, uint64_t end, uint32_t prot);
 /* Moves the entries of a range elsewhere; the target has none. -ENOMEM. */
 int pages_move(struct mm *mm, uint64_t from, uint64_t to, uint64_t bytes);
+/* Turns the 2 MiB page of an entry into 512 small ones with the same rights. */
+int pages_split_large(uint64_t *e);
 void pages_free_all(struct mm *mm);
 void tlb_flush(struct mm *mm, uint64_t start, uint64_t end);
 /* zap.c */

@@ -60,8 +60,7 @@ static uint64_t span(int level)
 	return 1ull << (PAGE_SHIFT + 9 * level);
 }
 
-/* Turns the 2 MiB page at va into 512 small ones with the same rights. */
-static int split_large(struct mm *mm, uint64_t *e)
+int pages_split_large(uint64_t *e)
 {
 	uint64_t v = *e, flags = v & ~(PTE_ADDR | PTE_LARGE), pa = v & PTE_ADDR;
 	paddr_t table = page_alloc_table();
@@ -89,7 +88,7 @@ static uint64_t *leaf_in(struct mm *mm, uint64_t va, uint64_t start, uint64_t en
 	if (!pte_used(*e))
 		return NULL;
 	if (*level == 1 && (ALIGN_DOWN(va, LARGE_SIZE) < start || *next > end)) {
-		*err = split_large(mm, e);
+		*err = pages_split_large(e);
 		if (*err)
 			return NULL;
 		e = pt_walk(mm->root, va, level);
@@ -181,7 +180,7 @@ int pages_move(struct mm *mm, uint64_t from, uint64_t to, uint64_t bytes)
 		if (err)
 			return err;
 		if (e && level == 1 && !same_large) {
-			err = split_large(mm, e);
+			err = pages_split_large(e);
 			if (err)
 				return err;
 			next = va;
