@@ -10,10 +10,11 @@
 #include "cokernel/lib/atomic.h"
 #include "cokernel/lib/errno.h"
 #include "cokernel/lib/string.h"
+#include "cokernel/mm/kmem.h"
 #include "cokernel/mm/mm_internal.h"
 #include "cokernel/sched/thread.h"
 
-#define BATCH 16u
+#define BATCH 256u
 /* A zap comes late when a page is pinned in Linux: then it stays where it is. */
 #define ZAP_WAIT_NS 200000000ull
 
@@ -73,13 +74,16 @@ static int begin(struct mm *mm, struct batch *b, paddr_t start, paddr_t end)
 				break;
 			}
 			store_relaxed(e, (*e & ~(PTE_PRESENT | PTE_NONE_PROT)) | PTE_MOVING);
-			tlb_flush(mm, m->va, m->va + level_span(level));
-			zap_push(mm, m->va, m->va + level_span(level));
 			b->count++;
 		}
 		b->next_va = ALIGN_DOWN(b->next_va, level_span(level)) + level_span(level);
 	}
 	mm->moving = b->count;
+	if (b->count) {
+		/* One for all: what lies between comes back by faults. */
+		tlb_flush(mm, b->move[0].va, b->next_va);
+		zap_push(mm, b->move[0].va, b->next_va);
+	}
 	b->zap_seq = mm->zap_tail + (mm->overflow_end ? 1 : 0);
 	spin_unlock(&mm->lock);
 	return err;
@@ -129,10 +133,13 @@ static void end_batch(struct mm *mm, struct batch *b, bool moved)
 
 int mm_evacuate(struct mm *mm, paddr_t start, paddr_t end)
 {
-	struct batch *b = &(struct batch){ .next_va = OTR_USER_START };
+	struct batch *b = kmem_alloc(sizeof(*b));
 	bool all = true;
 	int err;
 
+	if (!b)
+		return -ENOMEM;
+	b->next_va = OTR_USER_START;
 	do {
 		bool moved;
 
@@ -142,5 +149,6 @@ int mm_evacuate(struct mm *mm, paddr_t start, paddr_t end)
 		all = all && moved;
 	} while (!err && b->next_va < OTR_USER_END);
 	mm_collect(mm);
+	kmem_free(b);
 	return err ? err : all ? 0 : -EBUSY;
 }
