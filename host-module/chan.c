@@ -12,6 +12,7 @@
 
 #define RECEIVE_MAX 1024u  /* messages a doorbell handles at most */
 #define FULL_WAIT_MS 2
+#define USELESS_MAX 20000u   /* messages a second that nobody waits for */
 
 /* ---- Sending ---- */
 
@@ -153,10 +154,20 @@ int otr_request(struct otr_partition *p, struct otr_msg *msg, struct otr_msg *re
 	return rq.err;
 }
 
+/* A message that nobody waits for. A few are normal; the watchdog counts anew
+ * each second. */
+static void useless(struct otr_partition *p)
+{
+	if (++p->useless_count == USELESS_MAX)
+		otr_crash(p, "protocol error: %u messages within a second that nobody waits for",
+			  USELESS_MAX);
+}
+
 static void reply_arrived(struct otr_partition *p, const struct otr_msg *m)
 {
 	struct otr_request *rq;
 	s64 err = (s64)m->arg[0];
+	bool found;
 
 	spin_lock_irq(&p->req_lock);
 	list_for_each_entry(rq, &p->requests, link) {
@@ -168,7 +179,10 @@ static void reply_arrived(struct otr_partition *p, const struct otr_msg *m)
 		complete(&rq->done);
 		break;
 	}
-	spin_unlock_irq(&p->req_lock);	/* no match: its request timed out */
+	found = !list_entry_is_head(rq, &p->requests, link);
+	spin_unlock_irq(&p->req_lock);
+	if (!found)	/* its request timed out, or there was none */
+		useless(p);
 }
 
 /* ---- Receiving ---- */
@@ -188,9 +202,11 @@ static void dispatch(struct otr_partition *p, const struct otr_msg *m)
 		otr_ctx_exit(p, m->arg[0], m->arg[1]);
 		return;
 	case OTR_MSG_ZAP:
+		useless(p);
 		otr_ctx_zap_hint(p, m->arg[0]);
 		return;
 	case OTR_MSG_PROC_RUN:
+		useless(p);
 		return;
 	}
 	otr_crash(p, "protocol error: message of unknown type %u", m->type);
@@ -203,7 +219,7 @@ void otr_chan_receive(struct otr_partition *p)
 	u32 tail, used, n;
 	struct otr_msg m;
 
-	for (n = 0; n < RECEIVE_MAX; n++) {
+	for (n = 0; n < RECEIVE_MAX && (OTR_IN(otr_state(p)) & OTR_LIVE); n++) {
 		tail = smp_load_acquire(&r->tail);
 		used = tail - p->rx_head;
 		if (!used)

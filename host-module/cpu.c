@@ -183,7 +183,7 @@ int otr_cpu_start(struct otr_partition *p, struct otr_cpu *c, struct otr_note *n
 		send_init(c->apic_id);
 		c->started = false;
 		ret = otr_refuse(note, -ETIMEDOUT,
-				 "CPU %u (APIC id %u) did not reach the image within %u ms",
+				 "CPU %u (APIC id %u) was started, but the image gave no sign of life within %u ms",
 				 c->linux_cpu, c->apic_id, START_TIMEOUT_MS);
 	}
 	memcpy(low, page_address(low_saved), PAGE_SIZE);

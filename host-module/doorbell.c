@@ -17,8 +17,9 @@
 
 #include "outrigger.h"
 
-/* Empty rings between two looks of the watchdog (at most 1 s apart). */
-#define SPURIOUS_MAX 20000
+/* Rings between two looks of the watchdog (at most 1 s apart). */
+#define SPURIOUS_MAX 20000           /* that announce nothing */
+#define RINGS_MAX 1000000            /* all */
 
 static struct irq_domain *domain;
 static struct fwnode_handle *fwnode;
@@ -92,6 +93,13 @@ static const struct irq_domain_ops domain_ops = {
 
 /* ---- Handling ---- */
 
+static void flooded(struct otr_partition *p, int irq, u32 rings)
+{
+	disable_irq_nosync(irq);	/* the co-kernel rings on until it is stopped */
+	otr_crash(p, "protocol error: %u doorbells within a second%s", rings,
+		  rings == SPURIOUS_MAX ? " that announced nothing" : "");
+}
+
 static irqreturn_t doorbell_hard(int irq, void *arg)
 {
 	struct otr_partition *p = arg;
@@ -102,16 +110,14 @@ static irqreturn_t doorbell_hard(int irq, void *arg)
 		otr_ctx_wakes(p);
 		found = true;
 	}
-	if (READ_ONCE(p->sh.status->state) >= OTR_CK_STOPPED)
+	if (READ_ONCE(p->sh.status->state) != OTR_CK_RUNNING)
 		otr_crash_status(p);
+	if (++p->bell_second == RINGS_MAX)
+		flooded(p, irq, RINGS_MAX);
 	if (otr_chan_pending(p))
 		return IRQ_WAKE_THREAD;
-	if (!found && ++p->bell_spurious == SPURIOUS_MAX) {
-		/* Only the next look at the rate resets the count. */
-		disable_irq_nosync(irq);
-		WRITE_ONCE(p->bell_masked, true);
-		otr_crash(p, "protocol error: %u doorbells that announced nothing", SPURIOUS_MAX);
-	}
+	if (!found && ++p->bell_spurious == SPURIOUS_MAX)
+		flooded(p, irq, SPURIOUS_MAX);
 	return IRQ_HANDLED;
 }
 
@@ -128,7 +134,7 @@ int otr_doorbell_open(struct otr_partition *p)
 	int virq, ret;
 
 	p->bell_spurious = 0;
-	p->bell_masked = false;
+	p->bell_second = 0;
 	virq = irq_domain_alloc_irqs(domain, 1, NUMA_NO_NODE, p);
 	if (virq < 0)
 		return virq;

@@ -191,13 +191,14 @@ struct otr_partition {
 
 	/* Doorbell (doorbell.c) */
 	unsigned int virq;
-	bool bell_masked;            /* flooded: disable_irq was called */
 	char irq_name[48];
 	bool bell_live;              /* bell_lock: sh.doorbell may be written */
 	raw_spinlock_t bell_lock;
 	u64 bell_count;
-	u64 bell_spurious;           /* in this second */
+	u32 bell_second;             /* in this second */
+	u32 bell_spurious;           /* of them, announcing nothing */
 	u64 send_count;
+	u32 useless_count;           /* messages in this second */
 
 	/* Clock (clock.c), otr_clock_lock */
 	struct list_head clock_link;

@@ -109,21 +109,26 @@ void otr_crash(struct otr_partition *p, const char *fmt, ...)
 	queue_work(otr_wq, &p->crash_work);
 }
 
-/* The status area says that the co-kernel stopped by itself. Any context. */
+/* Looks whether the status area tells of an end that nobody asked for. What it
+ * says while booting is read_status()'s to judge. Any context. */
 void otr_crash_status(struct otr_partition *p)
 {
 	struct otr_status *s = p->sh.status;
-	u32 state = smp_load_acquire(&s->state);
+	u32 state = otr_state(p), claim = smp_load_acquire(&s->state);
 	char reason[sizeof(s->reason)];
 
+	if (state != OTR_PART_RUNNING && state != OTR_PART_STOPPING)
+		return;
+	if (claim == OTR_CK_RUNNING || (claim == OTR_CK_STOPPED && state == OTR_PART_STOPPING))
+		return;
 	memcpy(reason, s->reason, sizeof(reason));
 	reason[sizeof(reason) - 1] = 0;
-	if (state == OTR_CK_PANIC)
+	if (claim == OTR_CK_PANIC)
 		otr_crash(p, "panic: %s", reason);
-	else if (state == OTR_CK_STOPPED && otr_state(p) == OTR_PART_RUNNING)
+	else if (claim == OTR_CK_STOPPED)
 		otr_crash(p, "the co-kernel stopped without being asked");
-	else if (state > OTR_CK_REFUSED)
-		otr_crash(p, "protocol error: unknown status %u", state);
+	else
+		otr_crash(p, "protocol error: status %u while %s", claim, otr_state_name(state));
 }
 
 static void crash_work(struct work_struct *work)
@@ -325,6 +330,14 @@ void otr_partition_quiet(struct otr_partition *p)
 	otr_ctx_crashed(p);
 }
 
+static int crashed(struct otr_partition *p, struct otr_note *note, const char *when)
+{
+	char reason[160];
+
+	otr_state_reason(p, reason, sizeof(reason));
+	return otr_refuse(note, -EIO, "%s crashed while %s: %s", p->name, when, reason);
+}
+
 static bool all_parked(struct otr_partition *p)
 {
 	struct otr_cpu *c;
@@ -343,7 +356,7 @@ static int wait_parked(struct otr_partition *p, u32 timeout_ms, struct otr_note 
 
 	while (!all_parked(p)) {
 		if (otr_state(p) != OTR_PART_STOPPING)
-			return otr_refuse(note, -EIO, "%s crashed while shutting down", p->name);
+			return crashed(p, note, "shutting down");
 		if (time_after(jiffies, end))
 			return otr_refuse(note, -ETIMEDOUT,
 					  "%s did not stop within %u ms; `outrigger kill %s` stops it at once",
@@ -382,7 +395,7 @@ int otr_partition_shutdown(struct otr_partition *p, u32 flags, u32 timeout_ms,
 	if (ret)
 		return ret;
 	if (!otr_state_move(p, OTR_IN(OTR_PART_STOPPING), OTR_PART_STOPPED, "shut down"))
-		return otr_refuse(note, -EIO, "%s crashed while shutting down", p->name);
+		return crashed(p, note, "shutting down");
 	otr_partition_quiet(p);
 	otr_pr(info, p, "stopped\n");
 	return 0;

@@ -60,6 +60,8 @@ void otr_watchdog_work(struct work_struct *work)
 	otr_crash_status(p);
 	if (phase == 0) {
 		WRITE_ONCE(p->bell_spurious, 0);
+		WRITE_ONCE(p->bell_second, 0);
+		WRITE_ONCE(p->useless_count, 0);
 		ping(p);
 	} else if (phase == PHASE_CHECK) {
 		check(p);

@@ -100,6 +100,10 @@ static uint64_t create(const struct otr_msg *m, struct otr_msg *reply)
 	*(uint64_t *)stub_direct(huge + 8) = 0x1111;
 	*entry_of(p, STUB_HUGE, 1) = huge | P | W | U | PS;
 	reply->arg[1] = stub_option("lie-root") ? 0x1000 : p->root;
+	if (stub_option("lie-table"))
+		*(uint64_t *)stub_direct(p->root) = 0xfffffff000ull | P | W | U;
+	if (stub_option("lie-loop"))
+		*entry_of(p, STUB_HUGE, 3) = p->root | P | W | U;
 	if (stub_option("lie-frame"))
 		*entry_of(p, STUB_HUGE, 1) = 0 | P | W | U | PS;
 	stub_log("stub: process\n");
@@ -172,9 +176,9 @@ static void zap(struct proc *p, uint64_t start, uint64_t end)
 
 	for (uint64_t va = start; va < end; va += OTR_PAGE_SIZE)
 		*entry_of(p, va, 0) = 0;
-	z->start = start;
+	z->start = stub_option("lie-zap") ? 1 : start;
 	z->end = end;
-	STORE(p->priv->zap_tail, ++p->zap_tail);
+	STORE(p->priv->zap_tail, ++p->zap_tail + (stub_option("lie-zap-tail") ? 1000 : 0));
 }
 
 static void post(struct proc *p, const struct step *s)

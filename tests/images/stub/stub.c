@@ -280,14 +280,22 @@ static void poke(uint32_t index)
 	send_ipi(apic_of[index], DOORBELL_VECTOR);
 }
 
+/* Some milliseconds, so that who was poked gets on between two interrupts. */
+static void wait_a_moment(void)
+{
+	uint64_t end = __builtin_ia32_rdtsc() + stub_boot->tsc_khz * 5;
+
+	while (__builtin_ia32_rdtsc() < end)
+		__asm__ volatile("pause");
+}
+
 static void shut_down(void)
 {
 	PUBLISH(parking, 1);
 	for (uint32_t i = 1; i < STUB_CPUS; i++)
 		while (STATUS(cpu_status[i].state) == OTR_CPU_ONLINE) {
 			poke(i);
-			for (int n = 0; n < 1000; n++)
-				__asm__ volatile("pause");
+			wait_a_moment();
 		}
 	PUBLISH(stub_status->state, OTR_CK_STOPPED);
 	halt(OTR_CPU_PARKED);
@@ -298,8 +306,10 @@ static uint64_t park_one(uint64_t index)
 	if (index == 0 || index >= STUB_CPUS)
 		return (uint64_t)-16;
 	PUBLISH(park_index[index], 1);
-	while (STATUS(cpu_status[index].state) == OTR_CPU_ONLINE)
+	while (STATUS(cpu_status[index].state) == OTR_CPU_ONLINE) {
 		poke((uint32_t)index);
+		wait_a_moment();
+	}
 	PUBLISH(park_index[index], 0);
 	return 0;
 }
@@ -391,7 +401,7 @@ static void boot_cpu(void)
 		halt(OTR_CPU_STOPPED);
 	}
 	if (stub_option("silent"))
-		for (;;)
+		for (PUBLISH(stub_status->state, OTR_CK_BOOTING);;)
 			__asm__ volatile("pause");
 	stub_log("stub: up\n");
 	stub_log_number("stub: CPUs ", stub_boot->cpu_count);
@@ -421,6 +431,8 @@ void stub_main(struct otr_boot *boot, uint64_t index)
 			__atomic_exchange_n(&wake_h2c->any, 0, __ATOMIC_SEQ_CST);
 			receive();
 			proc_poll();
+			if (cpu_status[0].doorbell_count)
+				hostile_begin();
 		}
 		__asm__ volatile("sti; hlt; cli" : : : "memory");
 	}

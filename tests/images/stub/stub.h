@@ -3,6 +3,7 @@
  * The stub image: the smallest kernel that obeys the boot protocol. It proves
  * the host module alone, and its files are the base of images that misbehave.
  *   stub.c   CPUs, interrupts, doorbells, messages, log
+ *   hostile.c  breaks the protocol on demand
  *   proc.c   a make-believe process, to exercise contexts without a real kernel
  */
 #ifndef STUB_H
@@ -36,6 +37,10 @@ int stub_option(const char *word);
 /* proc.c; CPU 0 only. */
 uint64_t proc_message(const struct otr_msg *m, struct otr_msg *reply);
 void proc_poll(void);
+
+/* hostile.c; CPU 0, each time it was woken. Does not come back if it is told to
+ * misbehave for ever. */
+void hostile_begin(void);
 
 /* From entry.S, and called by it. */
 void stub_idt_fill(void);
