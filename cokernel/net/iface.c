@@ -58,6 +58,18 @@ struct net_ifaddr *net_iface_find_addr(struct net_iface *i, const struct net_add
     return NULL;
 }
 
+static void list_broadcasts(struct net_iface *i)
+{
+    i->broadcast_count = 0;
+    for (unsigned k = 0; k < IFACE_ADDRS; k++) {
+        struct net_ifaddr *ifa = &i->addrs[k];
+        if (ifa->state == IFADDR_FREE || !net_addr_is_v4(&ifa->addr) || ifa->prefix_bits >= 127) /* RFC 3021: none on /31 */
+            continue;
+        uint32_t host_bits = (uint32_t)((1ull << (128 - ifa->prefix_bits)) - 1);
+        i->broadcasts[i->broadcast_count++] = ifa->addr.w[3] | net_bswap32(host_bits);
+    }
+}
+
 static void expire(struct net_timer *t)
 {
     struct net_ifaddr *ifa = net_container_of(t, struct net_ifaddr, timer);
@@ -115,6 +127,7 @@ int net_iface_add_addr(struct net_iface *i, const struct net_addr *addr, unsigne
         .addr = *addr, .iface = i, .prefix_bits = (uint8_t)(prefix_bits + (v4 ? 96 : 0)), .state = IFADDR_TENTATIVE,
         .preferred_until_ns = UINT64_MAX, .valid_until_ns = UINT64_MAX,
     };
+    list_broadcasts(i);
     if (!v4 && i->nic)
         mcast_join_solicited_node(i, addr);
     if (!probe || !i->nic)
@@ -139,25 +152,9 @@ int net_iface_del_addr(struct net_iface *i, const struct net_addr *addr)
     if (!v4 && i->nic)
         mcast_leave_solicited_node(i, addr);
     ifa->state = IFADDR_FREE;
+    list_broadcasts(i);
     net_paths_changed(i->stack);
     return 0;
-}
-
-bool net_iface_is_broadcast(struct net_iface *i, const struct net_addr *addr)
-{
-    if (!net_addr_is_v4(addr))
-        return false;
-    if (addr->w[3] == 0xffffffff)
-        return true;
-    for (unsigned k = 0; k < IFACE_ADDRS; k++) {
-        struct net_ifaddr *ifa = &i->addrs[k];
-        if (ifa->state == IFADDR_FREE || !net_addr_is_v4(&ifa->addr) || ifa->prefix_bits >= 127)
-            continue;
-        uint32_t mask = (uint32_t)(0xffffffffull << (128 - ifa->prefix_bits)); /* RFC 1122 3.2.1.3 */
-        if ((net_addr_host4(addr) | mask) == 0xffffffff && net_addr_in_prefix(addr, &ifa->addr, ifa->prefix_bits))
-            return true;
-    }
-    return false;
 }
 
 bool net_iface_accepts(struct net_iface *i, const struct net_addr *addr)

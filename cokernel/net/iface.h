@@ -64,6 +64,8 @@ struct net_iface {
     struct pbuf *tx[NET_BURST]; /* this round's, handed over in one burst */
     struct pbuf_queue backlog;  /* what the device did not take */
     struct net_iface_counters counters;
+    uint32_t broadcasts[IFACE_ADDRS]; /* of the IPv4 addresses, network order */
+    unsigned broadcast_count;
     struct net_ifaddr addrs[IFACE_ADDRS];
     struct net_group groups[IFACE_GROUPS];
     /* IPv6 router discovery */
@@ -88,7 +90,16 @@ void net_ifaddr_conflict(struct net_ifaddr *ifa);
 
 /* Whether a packet to addr is for us: an own address, broadcast or joined group. */
 bool net_iface_accepts(struct net_iface *iface, const struct net_addr *addr);
-bool net_iface_is_broadcast(struct net_iface *iface, const struct net_addr *addr);
+/* RFC 1122 3.2.1.3 */
+static inline bool net_iface_is_broadcast(const struct net_iface *iface, const struct net_addr *addr)
+{
+    if (!net_addr_is_v4(addr))
+        return false;
+    bool found = addr->w[3] == 0xffffffff;
+    for (unsigned k = 0; k < iface->broadcast_count; k++)
+        found |= iface->broadcasts[k] == addr->w[3];
+    return found;
+}
 
 /* Takes over the frame, link-layer header included. */
 void net_iface_tx(struct net_iface *iface, struct pbuf *frame);

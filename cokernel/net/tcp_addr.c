@@ -6,11 +6,13 @@
 #define EPHEMERAL_FIRST 32768u
 #define EPHEMERAL_COUNT 28232u
 
-struct port_hash_input { struct net_addr local, remote; uint32_t ports; };
+/* Without padding, every byte of which would be hashed. */
+struct port_hash_input { struct net_addr local, remote; uint64_t ports; };
+_Static_assert(sizeof(struct port_hash_input) == 40, "no padding");
 
 static uint64_t hash_key(const struct siphash_key *k, const struct net_flow_key *key, bool with_local_port)
 {
-    struct port_hash_input in = { key->local, key->remote, (with_local_port ? (uint32_t)key->local_port << 16 : 0) | key->remote_port };
+    struct port_hash_input in = { key->local, key->remote, (with_local_port ? (uint64_t)key->local_port << 16 : 0) | key->remote_port };
     return siphash24(k, &in, sizeof in);
 }
 

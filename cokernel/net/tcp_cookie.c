@@ -17,7 +17,8 @@
 
 static const uint16_t mss_table[1 << MSS_BITS] = { 216, 536, 1024, 1220, 1300, 1440, 1460, 8960 };
 
-struct mac_input { struct net_addr local, remote; uint16_t local_port, remote_port; uint32_t irs, low; };
+struct mac_input { struct net_addr local, remote; uint16_t local_port, remote_port; uint32_t irs; uint64_t low; };
+_Static_assert(sizeof(struct mac_input) == 48, "no padding, every byte of which would be hashed");
 
 static uint32_t make(struct net_stack *ns, const struct net_flow_key *k, uint32_t irs, uint32_t count, uint32_t mss_index)
 {

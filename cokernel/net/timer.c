@@ -46,6 +46,7 @@ void net_wheel_init(struct net_wheel *w, uint64_t now_ns)
 {
     net_zero(w, sizeof *w);
     w->tick = now_ns >> TIMER_TICK_SHIFT;
+    w->next = UINT64_MAX;
 }
 
 void net_timer_arm(struct net_wheel *w, struct net_timer *t, uint64_t deadline_ns)
@@ -56,6 +57,7 @@ void net_timer_arm(struct net_wheel *w, struct net_timer *t, uint64_t deadline_n
         w->armed++;
     uint64_t tick = (deadline_ns >> TIMER_TICK_SHIFT) + 1;
     t->tick = net_max(tick, w->tick + 1);
+    w->next = net_min(w->next, t->tick);
     link_in(w, t);
 }
 
@@ -88,8 +90,7 @@ static uint64_t next_tick(const struct net_wheel *w)
 
 uint64_t net_wheel_next_ns(const struct net_wheel *w)
 {
-    uint64_t tick = next_tick(w);
-    return tick == UINT64_MAX ? UINT64_MAX : tick << TIMER_TICK_SHIFT;
+    return !w->armed || w->next == UINT64_MAX ? UINT64_MAX : w->next << TIMER_TICK_SHIFT;
 }
 
 /* Moves what a coarse slot holds to finer ones; called on the tick the slot begins. */
@@ -125,12 +126,16 @@ unsigned net_wheel_advance(struct net_wheel *w, uint64_t now_ns, unsigned budget
 {
     uint64_t now = now_ns >> TIMER_TICK_SHIFT;
     unsigned fired = 0;
+    if (now < w->next)
+        return 0;
     for (;;) {
         unsigned slot = w->tick & (TIMER_SLOTS - 1);
         struct net_timer *t;
         while ((t = w->slots[0][slot])) {
-            if (fired == budget)
+            if (fired == budget) {
+                w->next = w->tick;
                 return fired;
+            }
             unlink(w, t);
             w->armed--;
             fired++;
@@ -140,6 +145,7 @@ unsigned net_wheel_advance(struct net_wheel *w, uint64_t now_ns, unsigned budget
         if (next > now) {
             if (w->tick < now)
                 w->tick = now;
+            w->next = next;
             return fired;
         }
         w->tick = next;

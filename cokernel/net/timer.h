@@ -24,6 +24,7 @@ struct net_timer {
 
 struct net_wheel {
     uint64_t tick; /* every timer at or before it has fired */
+    uint64_t next; /* nothing is due before this tick */
     uint64_t map[TIMER_LEVELS];
     struct net_timer *slots[TIMER_LEVELS][TIMER_SLOTS];
     uint32_t armed;

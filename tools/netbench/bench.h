@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * netbench: what one stack spends on one operation. The stack under test (ours
+ * or lwIP) faces a peer, always an instance of ours, over a link inside the
+ * process. Only dut_step() is counted: receiving frames that lie ready in the
+ * stack's own buffers, the application's answer, handing frames to the
+ * driver. Copying between the two sides stays outside.
+ */
+#ifndef NETBENCH_H
+#define NETBENCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define BENCH_DUT_IP 0x0a000001u
+#define BENCH_PEER_IP 0x0a000002u
+#define BENCH_ECHO 7
+#define BENCH_DISCARD 9
+#define BENCH_SOURCE 19
+
+struct bench_dut {
+    const char *name;
+    void (*init)(bool tso);
+    /* Puts a frame into a buffer of the stack's own; not counted. */
+    void (*prepare)(const uint8_t *frame, size_t bytes);
+    /* Everything there is to do; counted. */
+    void (*work)(void);
+    /* Calls take for each frame sent by the last work(); not counted. */
+    void (*collect)(void (*take)(const uint8_t *frame, size_t bytes));
+    uint64_t (*memory_bytes)(void);
+};
+
+extern const struct bench_dut bench_ours, bench_lwip;
+extern uint64_t bench_now_ns; /* the link's clock */
+extern const uint8_t bench_dut_mac[6], bench_peer_mac[6];
+
+#endif

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tools/netbench/host.h"
+
+#include <stdlib.h>
+
+#include "tools/netbench/bench.h"
+
+uint64_t bench_now_ns = 1000000000;
+const uint8_t bench_dut_mac[6] = { 2, 0, 0, 0, 0, 1 }, bench_peer_mac[6] = { 2, 0, 0, 0, 0, 2 };
+
+static void *pages_alloc(void *ctx, size_t bytes) { return aligned_alloc(4096, (bytes + 4095) & ~(size_t)4095); }
+static void pages_free(void *ctx, void *p, size_t bytes) { free(p); }
+static uint64_t now(void *ctx) { return bench_now_ns; }
+
+static void randomness(void *ctx, void *out, size_t bytes)
+{
+    static uint64_t z = 42; /* the same run every time */
+    for (uint8_t *p = out; bytes--; p++) {
+        z = z * 6364136223846793005ull + 1442695040888963407ull;
+        *p = (uint8_t)(z >> 56);
+    }
+}
+
+const struct net_env bench_env = { .pages_alloc = pages_alloc, .pages_free = pages_free, .now_ns = now, .random = randomness };
+
+void bench_no_release(void *ctx, void *storage) { }

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * netbench STACK SCENARIO OPERATIONS [CONNECTIONS]
+ *   STACK     ours, ours-tso or lwip
+ *   SCENARIO  recv, send (operations: full segments), echo (64-byte round trips),
+ *             connect (opened and closed), memory (connections, held idle)
+ * Prints operations done, time inside the stack, frames each way. tools/netbench/report
+ * runs it under callgrind, which counts dut_step()'s instructions.
+ */
+#include "tools/netbench/bench.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cokernel/net/cksum.h"
+#include "cokernel/net/stack.h"
+#include "cokernel/net/tcp.h"
+#include "tools/netbench/host.h"
+
+#define STEP_NS 20000u
+#define QUEUE 65536u
+#define SEGMENT 1448u
+
+static const struct bench_dut *dut;
+static struct net_stack *peer;
+static struct net_nic peer_nic;
+static struct pbuf *to_peer[QUEUE];
+static unsigned to_peer_head, to_peer_tail;
+static uint64_t stack_ns, frames_in, frames_out, received, closed;
+static struct tcp_pcb **conns;
+static unsigned conn_count, connected;
+
+
+void dut_step(void);
+__attribute__((noinline)) void dut_step(void) { dut->work(); }
+
+static unsigned peer_rx(struct net_nic *n, struct pbuf **out, unsigned max)
+{
+    unsigned k = 0;
+    while (k < max && to_peer_head != to_peer_tail)
+        out[k++] = to_peer[to_peer_head++ % QUEUE];
+    return k;
+}
+
+static unsigned peer_tx(struct net_nic *n, struct pbuf **frames, unsigned count)
+{
+    static uint8_t flat[2048];
+    for (unsigned k = 0; k < count; k++) {
+        uint32_t bytes = pbuf_copy_out(frames[k], 0, flat, sizeof flat);
+        pbuf_put(frames[k]);
+        dut->prepare(flat, bytes);
+        frames_in++;
+    }
+    return count;
+}
+
+static const struct net_nic_ops peer_ops = { .rx_burst = peer_rx, .tx_burst = peer_tx };
+
+static void give_peer(const uint8_t *frame, size_t bytes)
+{
+    struct pbuf *pb = pbuf_alloc_large(net_stack_pools(peer), 0);
+    if (!pb)
+        abort();
+    memcpy(pbuf_extend(pb, (uint32_t)bytes), frame, bytes);
+    pb->flags |= PBUF_CSUM_GOOD;
+    to_peer[to_peer_tail++ % QUEUE] = pb;
+}
+
+/* Cuts what a device with segmentation offload would cut (IPv4, TCP). */
+static void take(const uint8_t *frame, size_t bytes)
+{
+    static uint8_t cut[2048];
+    frames_out++;
+    if (bytes <= 1514) {
+        give_peer(frame, bytes);
+        return;
+    }
+    size_t headers = 14 + 20 + (frame[14 + 20 + 12] >> 4) * 4u, at = headers;
+    uint32_t seq = get_be32(frame + 38);
+    while (at < bytes) {
+        size_t n = bytes - at < 1500 - (headers - 14) ? bytes - at : 1500 - (headers - 14);
+        memcpy(cut, frame, headers);
+        memcpy(cut + headers, frame + at, n);
+        put_be16(cut + 16, (uint16_t)(headers - 14 + n));
+        put_be32(cut + 38, seq + (uint32_t)(at - headers));
+        store16(cut + 24, 0);
+        store16(cut + 24, cksum_finish(cksum_add(0, cut + 14, 20)));
+        if (at + n < bytes)
+            cut[47] &= (uint8_t)~1;
+        give_peer(cut, headers + n);
+        at += n;
+    }
+}
+
+static void send_echo(struct tcp_pcb *pcb)
+{
+    static const uint8_t message[64];
+    tcp_write(pcb, message, sizeof message);
+}
+
+static void peer_event(struct net_endpoint *ep, unsigned events)
+{
+    struct tcp_pcb *pcb = (struct tcp_pcb *)ep;
+    struct pbuf *pb;
+    if (events & NET_EV_CONNECTED)
+        connected++;
+    while ((pb = tcp_recv(pcb))) {
+        received += pb->total;
+        pbuf_put(pb);
+    }
+    if (events & NET_EV_CLOSED) {
+        closed++;
+        for (unsigned k = 0; k < conn_count; k++)
+            if (conns[k] == pcb)
+                conns[k] = NULL;
+        tcp_close(pcb);
+    }
+}
+
+static void round_trip(void)
+{
+    struct net_endpoint *ep;
+    struct timespec a, b;
+    unsigned events;
+    bench_now_ns += STEP_NS;
+    do
+        net_stack_poll(peer);
+    while (to_peer_head != to_peer_tail);
+    while ((ep = net_event_next(peer, &events)))
+        peer_event(ep, events);
+    net_stack_flush(peer);
+    clock_gettime(CLOCK_MONOTONIC, &a);
+    dut_step();
+    clock_gettime(CLOCK_MONOTONIC, &b);
+    stack_ns += (uint64_t)(b.tv_sec - a.tv_sec) * 1000000000u + (uint64_t)b.tv_nsec - (uint64_t)a.tv_nsec;
+    dut->collect(take);
+}
+
+static struct tcp_pcb *open_one(uint16_t port, unsigned index)
+{
+    int err;
+    struct tcp_connect how = { .remote = net_addr_v4(BENCH_DUT_IP), .remote_port = port };
+    /* One address has 28,232 ports; more connections come from more addresses. */
+    how.local = net_addr_v4(BENCH_PEER_IP + index / 20000);
+    how.local_port = (uint16_t)(10000 + index % 20000);
+    struct tcp_pcb *pcb = tcp_connect(peer, &how, &err);
+    if (!pcb) {
+        fprintf(stderr, "netbench: connect: %d\n", err);
+        exit(1);
+    }
+    tcp_set(pcb, TCP_OPT_NODELAY, 1);
+    tcp_set(pcb, TCP_OPT_SNDBUF, 1 << 20);
+    return pcb;
+}
+
+static void open_all(uint16_t port, unsigned count)
+{
+    conns = calloc(count, sizeof *conns);
+    unsigned opened = 0;
+    while (connected < count) {
+        while (opened < count && opened - connected < 100) {
+            conns[opened] = open_one(port, opened);
+            opened++;
+        }
+        conn_count = opened;
+        round_trip();
+    }
+    for (int k = 0; k < 10; k++)
+        round_trip();
+    stack_ns = frames_in = frames_out = received = 0;
+}
+
+static uint64_t run_recv(uint64_t operations, unsigned count)
+{
+    static uint8_t block[65536];
+    open_all(BENCH_DISCARD, count);
+    uint64_t sent = 0, goal = operations * SEGMENT;
+    while (sent < goal) {
+        for (unsigned k = 0; k < count && sent < goal; k++) {
+            int64_t n = tcp_write(conns[k], block, (uint32_t)net_min((uint64_t)sizeof block, goal - sent));
+            sent += n > 0 ? (uint64_t)n : 0;
+        }
+        round_trip();
+    }
+    for (int k = 0; k < 50; k++)
+        round_trip();
+    return operations;
+}
+
+static uint64_t run_send(uint64_t operations, unsigned count)
+{
+    open_all(BENCH_SOURCE, count);
+    while (received < operations * SEGMENT)
+        round_trip();
+    return received / SEGMENT;
+}
+
+static uint64_t run_echo(uint64_t operations, unsigned count)
+{
+    open_all(BENCH_ECHO, count);
+    unsigned batch = count < 32 ? count : 32, next = 0;
+    uint64_t sent = 0;
+    while (sent < operations) {
+        for (unsigned k = 0; k < batch && sent < operations; k++, sent++)
+            send_echo(conns[next++ % count]);
+        round_trip();
+        while (received < sent * 64)
+            round_trip();
+    }
+    return operations;
+}
+
+static uint64_t run_connect(uint64_t operations)
+{
+    conns = calloc(1, sizeof *conns);
+    conn_count = 1;
+    for (uint64_t k = 0; k < operations; k++) {
+        unsigned before = connected;
+        conns[0] = open_one(BENCH_DISCARD, (unsigned)(k % 200000));
+        while (connected == before)
+            round_trip();
+        tcp_shutdown(conns[0]);
+        while (conns[0])
+            round_trip();
+        round_trip();
+    }
+    return operations;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 4) {
+        fprintf(stderr, "usage: netbench ours|ours-tso|lwip recv|send|echo|connect|memory OPERATIONS [CONNECTIONS]\n");
+        return 1;
+    }
+    uint64_t operations = strtoull(argv[3], NULL, 0), done;
+    unsigned count = argc > 4 ? (unsigned)atoi(argv[4]) : 1;
+    dut = strcmp(argv[1], "lwip") == 0 ? &bench_lwip : &bench_ours;
+    struct net_config c = { .env = &bench_env, .memory_bytes = 16ull << 30 };
+    peer_nic = (struct net_nic){ .ops = &peer_ops, .mtu = 1500, .offloads = NIC_TX_CHAIN };
+    memcpy(peer_nic.mac.b, bench_peer_mac, 6);
+    peer = net_stack_create(&c);
+    struct net_iface *i = net_iface_add(peer, &peer_nic, "peer");
+    for (unsigned k = 0; k < IFACE_ADDRS; k++) {
+        struct net_addr addr = net_addr_v4(BENCH_PEER_IP + k);
+        net_iface_add_addr(i, &addr, 8, false);
+    }
+    dut->init(strcmp(argv[1], "ours-tso") == 0);
+    if (strcmp(argv[2], "memory") == 0) {
+        uint64_t before = dut->memory_bytes();
+        open_all(BENCH_ECHO, (unsigned)operations);
+        printf("%s memory connections %llu bytes_each %llu\n", argv[1], (unsigned long long)operations,
+               (unsigned long long)((dut->memory_bytes() - before) / operations));
+        return 0;
+    }
+    if (strcmp(argv[2], "recv") == 0)
+        done = run_recv(operations, count);
+    else if (strcmp(argv[2], "send") == 0)
+        done = run_send(operations, count);
+    else if (strcmp(argv[2], "echo") == 0)
+        done = run_echo(operations, count);
+    else
+        done = run_connect(operations);
+    printf("%s %s operations %llu connections %u ns_each %llu frames_in %llu frames_out %llu\n", argv[1], argv[2], (unsigned long long)done, count,
+           (unsigned long long)(stack_ns / (done ? done : 1)), (unsigned long long)frames_in, (unsigned long long)frames_out);
+    return 0;
+}
