@@ -113,6 +113,24 @@ static int load(struct outrigger *o, const struct control_args *a)
 	return ret;
 }
 
+/* What a boot would be refused for, before an image is loaded for it. */
+static int check_resources(struct outrigger *o, const char *name)
+{
+	char cpus[256];
+	uint64_t memory;
+	int ret = outrigger_value(o, name, "cpus", cpus, sizeof(cpus));
+
+	if (!ret)
+		ret = outrigger_number(o, name, "memory", &memory);
+	if (ret)
+		return ret;
+	if (!*cpus)
+		return outrigger_fail(o, -ENODEV, "%s has no CPU; add one: outrigger cpu add %s LIST", name, name);
+	if (!memory)
+		return outrigger_fail(o, -ENODEV, "%s has no memory; add some: outrigger memory add %s SIZE", name, name);
+	return 0;
+}
+
 /* A partition that has an image keeps it, unless another is asked for. */
 static int boot(struct outrigger *o, const struct control_args *a)
 {
@@ -121,6 +139,8 @@ static int boot(struct outrigger *o, const struct control_args *a)
 	bool fresh;
 	int ret = outrigger_value(o, name, "state", state, sizeof(state));
 
+	if (!ret)
+		ret = check_resources(o, name);
 	if (ret)
 		return ret;
 	fresh = !strcmp(state, "created");

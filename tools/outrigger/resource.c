@@ -114,12 +114,21 @@ int command_cpu(int argc, char **argv)
 
 /* ---- Memory ---- */
 
+/* Moves one item; what a removal did before it failed is undone. */
 static int move_memory(struct outrigger *o, const char *name, bool add, uint64_t bytes, int node,
 		       unsigned int kind, unsigned int flags)
 {
 	struct outrigger_memory m = { .bytes = bytes, .node = node, .kind = kind, .flags = flags };
+	char why[sizeof(o->error)];
+	int ret = add ? outrigger_memory_add(o, name, &m) : outrigger_memory_remove(o, name, &m);
 
-	return add ? outrigger_memory_add(o, name, &m) : outrigger_memory_remove(o, name, &m);
+	if (!ret || add || flags & OTR_DRY_RUN || !m.bytes)
+		return ret;
+	memcpy(why, o->error, sizeof(why));
+	if (outrigger_memory_add(o, name, &m))
+		fprintf(stderr, "outrigger: going back failed too: %s\n", o->error);
+	memcpy(o->error, why, sizeof(why));
+	return ret;
 }
 
 static int memory(struct outrigger *o, const struct resource_args *a)
@@ -131,7 +140,8 @@ static int memory(struct outrigger *o, const struct resource_args *a)
 	unsigned int i, k;
 	int ret = parse_memory(o, a->words.word[2], &m);
 
-	for (i = 0; !ret && a->dry_run && i < m.count; i++)
+	/* To ask first is cheap for a removal; an addition checks by doing. */
+	for (i = 0; !ret && (a->dry_run || !add) && i < m.count; i++)
 		ret = move_memory(o, name, add, m.item[i].bytes, m.item[i].node, a->kind, OTR_DRY_RUN);
 	if (ret || a->dry_run)
 		return ret;
