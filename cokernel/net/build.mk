@@ -5,6 +5,7 @@
 NET_SRC := $(filter-out %_test.c,$(wildcard cokernel/net/*.c))
 NET_TESTS := $(wildcard cokernel/net/*_test.c)
 NET_SIM_SRC := tests/net/sim/sim.c tests/net/sim/traffic.c
+NET_KIT_SRC := tests/net/kit/kit.c
 
 EXTRA += $(O)/cok/cokernel/net/net.a
 
@@ -13,6 +14,6 @@ $(O)/cok/cokernel/net/net.a: $(call objs,cok,$(NET_SRC))
 	$(Q)rm -f $@
 	$(Q)$(AR) rcs $@ $^
 
-$(foreach t,$(NET_TESTS),$(eval $(call unit_test,net_$(basename $(notdir $t)),$t $(NET_SRC) $(NET_SIM_SRC))))
+$(foreach t,$(NET_TESTS),$(eval $(call unit_test,net_$(basename $(notdir $t)),$t $(NET_SRC) $(NET_SIM_SRC) $(NET_KIT_SRC))))
 $(eval $(call unit_test,net_sim,tests/net/sim/sim_main.c $(NET_SIM_SRC) $(NET_SRC)))
 $(eval $(call user_program,net-sim,tests/net/sim/sim_main.c $(NET_SIM_SRC) $(NET_SRC)))

@@ -110,7 +110,7 @@ static bool update_window(struct tcp_pcb *pcb, const struct tcp_in *in)
 {
     uint32_t wnd = in->wnd << pcb->snd_wscale;
     /* RFC 9293 3.10.7.4 fifth: not from older segments. */
-    if (!(seq_gt(in->ack, pcb->snd_wl2) || seq_gt(in->seq, pcb->snd_wl1) || (in->ack == pcb->snd_wl2 && wnd > pcb->snd_wnd)))
+    if (!(seq_lt(pcb->snd_wl1, in->seq) || (pcb->snd_wl1 == in->seq && seq_le(pcb->snd_wl2, in->ack))))
         return false;
     bool changed = wnd != pcb->snd_wnd;
     if (wnd > pcb->snd_wnd || in->ack != pcb->snd_una)

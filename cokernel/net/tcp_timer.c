@@ -18,6 +18,9 @@ static uint64_t backed_off_ns(const struct tcp_pcb *pcb)
     return net_min(us, (uint64_t)TCP_RTO_MAX_US) * NET_NS_PER_US;
 }
 
+/* RFC 6298 5.5; the cap is in backed_off_ns(). */
+static void back_off(struct tcp_pcb *pcb) { pcb->backoff = (uint8_t)net_min(pcb->backoff + 1, 16); }
+
 void tcp_rearm_rtx(struct tcp_pcb *pcb)
 {
     uint64_t now = pcb->ns->now_ns;
@@ -71,7 +74,7 @@ static bool rto(struct tcp_pcb *pcb)
     else
         tcp_enter_loss(pcb);
     tcp_retransmit(pcb, pcb->rtx_head);
-    pcb->backoff++; /* RFC 6298 5.5 */
+    back_off(pcb);
     pcb->rtx_mode = RTX_RTO;
     tcp_deadline_set(pcb, TCP_T_RTX, pcb->ns->now_ns + backed_off_ns(pcb));
     tcp_mark_dirty(pcb);
@@ -87,7 +90,7 @@ static bool persist(struct tcp_pcb *pcb)
     }
     pcb->persist_probes++;
     tcp_persist_probe(pcb);
-    pcb->backoff++;
+    back_off(pcb);
     tcp_rearm_rtx(pcb);
     return true;
 }

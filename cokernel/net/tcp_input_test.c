@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tests/net/kit/kit.h"
+
+static struct kit k;
+static int setup(void **state) { kit_setup(&k); return 0; }
+static int teardown(void **state) { kit_teardown(&k); return 0; }
+
+static void a_reset_must_hit_the_next_byte_exactly(void **state) /* RFC 5961 3.2 */
+{
+    struct kit_seg s;
+    kit_establish(&k, true, true);
+    kit_send(&k, (struct kit_seg){ .flags = TCP_RST, .seq = k.snd + 1 });
+    assert_int_equal(k.pcb->state, TCP_ESTABLISHED);
+    assert_int_equal(kit_last(&k, &s), 1);
+    assert_true(s.flags == TCP_ACK && s.ack == k.snd && s.seq == k.rcv);
+    kit_send(&k, (struct kit_seg){ .flags = TCP_RST, .seq = k.snd + 0x40000000 });
+    assert_int_equal(k.pcb->state, TCP_ESTABLISHED);
+    kit_send(&k, (struct kit_seg){ .flags = TCP_RST, .seq = k.snd });
+    assert_int_equal(k.pcb->state, TCP_CLOSED);
+    assert_int_equal(k.pcb->ep.error, NET_ECONNRESET);
+    tcp_close(k.pcb);
+}
+
+static void a_syn_in_the_window_is_challenged(void **state) /* RFC 5961 4.2 */
+{
+    struct kit_seg s;
+    kit_establish(&k, false, true);
+    kit_send(&k, (struct kit_seg){ .flags = TCP_SYN, .seq = k.snd, .wnd = 100 });
+    assert_int_equal(kit_last(&k, &s), 1);
+    assert_true(s.flags == TCP_ACK && s.ack == k.snd);
+    assert_int_equal(k.pcb->state, TCP_ESTABLISHED);
+}
+
+static void challenges_are_limited_per_connection(void **state) /* RFC 5961 7 */
+{
+    struct kit_seg s;
+    kit_establish(&k, true, true);
+    for (int i = 0; i < 50; i++)
+        kit_send(&k, (struct kit_seg){ .flags = TCP_RST, .seq = k.snd + 5 });
+    assert_int_equal(kit_last(&k, &s), 1);
+    kit_pass(&k, NET_NS_PER_S);
+    kit_send(&k, (struct kit_seg){ .flags = TCP_RST, .seq = k.snd + 5 });
+    assert_int_equal(kit_last(&k, &s), 1);
+}
+
+static void the_instance_wide_challenge_limit_cannot_be_predicted(void **state)
+{
+    uint32_t first = 0;
+    bool differs = false;
+    kit_establish(&k, true, true);
+    for (int i = 0; i < 10; i++) {
+        kit_pass(&k, 2 * NET_NS_PER_S);
+        kit_send(&k, (struct kit_seg){ .flags = TCP_RST, .seq = k.snd + 5 });
+        differs |= i && k.ns->challenge_tokens != first;
+        first = k.ns->challenge_tokens;
+    }
+    assert_true(differs);
+}
+
+static void data_with_an_ack_from_nowhere_is_dropped(void **state) /* RFC 5961 5.2 */
+{
+    struct kit_seg s;
+    kit_establish(&k, false, true);
+    kit_send(&k, (struct kit_seg){ .flags = TCP_ACK, .seq = k.snd, .ack = k.rcv + 1000, .wnd = 512, .len = 10 });
+    assert_int_equal(tcp_readable_bytes(k.pcb), 0);
+    kit_send(&k, (struct kit_seg){ .flags = TCP_ACK, .seq = k.snd, .ack = k.rcv - 0x10000000, .wnd = 512, .len = 10 });
+    assert_int_equal(tcp_readable_bytes(k.pcb), 0);
+    assert_true(kit_last(&k, &s) >= 1);
+}
+
+static void an_old_time_stamp_is_refused(void **state) /* RFC 7323 5.3 */
+{
+    struct kit_seg s;
+    kit_establish(&k, true, true);
+    kit_data(&k, "abc", 3);
+    kit_last(&k, &s);
+    kit_send(&k, (struct kit_seg){ .flags = TCP_ACK, .seq = k.snd, .ack = k.rcv, .wnd = 512, .len = 3, .ts = true, .tsval = 5 });
+    assert_int_equal(tcp_readable_bytes(k.pcb), 3);
+    assert_int_equal(k.ns->counters.tcp_paws, 1);
+    assert_int_equal(kit_last(&k, &s), 1);
+    assert_true(s.ack == k.snd);
+}
+
+static void a_bad_checksum_is_dropped_in_silence(void **state)
+{
+    struct kit_seg s;
+    kit_establish(&k, true, true);
+    kit_send(&k, (struct kit_seg){ .flags = TCP_ACK, .seq = k.snd, .ack = k.rcv, .wnd = 512, .len = 100, .ts = true, .tsval = k.tsval, .corrupt = true });
+    assert_int_equal(k.ns->counters.tcp_bad_cksum, 1);
+    assert_int_equal(kit_last(&k, &s), 0);
+}
+
+static void a_window_probe_without_data_is_answered(void **state) /* RFC 9293 3.8.4, 3.10.7.4: zero length, one before the window */
+{
+    struct kit_seg s;
+    kit_establish(&k, true, true);
+    kit_send(&k, (struct kit_seg){ .flags = TCP_ACK, .seq = k.snd - 1, .ack = k.rcv, .wnd = 512, .ts = true, .tsval = ++k.tsval });
+    assert_int_equal(kit_last(&k, &s), 1);
+    assert_true(s.ack == k.snd);
+}
+
+static void segments_to_nobody_get_a_reset(void **state) /* RFC 9293 3.10.7.1 */
+{
+    struct kit_seg s;
+    kit_send(&k, (struct kit_seg){ .dport = 81, .flags = TCP_SYN, .seq = 100 });
+    assert_int_equal(kit_last(&k, &s), 1);
+    assert_true(s.flags == (TCP_RST | TCP_ACK) && s.ack == 101 && s.seq == 0);
+    kit_send(&k, (struct kit_seg){ .dport = 81, .flags = TCP_ACK, .seq = 100, .ack = 777, .len = 5 });
+    assert_int_equal(kit_last(&k, &s), 1);
+    assert_true(s.flags == TCP_RST && s.seq == 777);
+    kit_send(&k, (struct kit_seg){ .dport = 81, .flags = TCP_RST, .seq = 100 });
+    assert_int_equal(kit_last(&k, &s), 0);
+}
+
+static void simultaneous_open_connects(void **state) /* RFC 9293 3.5 figure 8 */
+{
+    struct kit_seg s;
+    int err;
+    struct tcp_connect how = { .remote = net_addr_v4(0x0a000002), .remote_port = KIT_PEER_PORT, .local_port = 1234 };
+    struct tcp_pcb *pcb = tcp_connect(k.ns, &how, &err);
+    kit_run(&k);
+    assert_int_equal(kit_last(&k, &s), 1);
+    uint32_t iss = s.seq;
+    kit_send(&k, (struct kit_seg){ .dport = 1234, .flags = TCP_SYN, .seq = 500, .wnd = 1000, .mss = 1460 });
+    assert_int_equal(pcb->state, TCP_SYN_RCVD);
+    assert_int_equal(kit_last(&k, &s), 1);
+    assert_true(s.flags == (TCP_SYN | TCP_ACK) && s.seq == iss && s.ack == 501);
+    kit_send(&k, (struct kit_seg){ .dport = 1234, .flags = TCP_SYN | TCP_ACK, .seq = 500, .ack = iss + 1, .wnd = 1000 });
+    assert_int_equal(pcb->state, TCP_ESTABLISHED);
+}
+
+static void a_half_open_peer_is_reset(void **state) /* RFC 9293 3.5.1 */
+{
+    struct kit_seg s;
+    int err;
+    struct tcp_connect how = { .remote = net_addr_v4(0x0a000002), .remote_port = KIT_PEER_PORT, .local_port = 1234 };
+    tcp_connect(k.ns, &how, &err);
+    kit_run(&k);
+    kit_last(&k, &s);
+    kit_send(&k, (struct kit_seg){ .dport = 1234, .flags = TCP_ACK, .seq = 300, .ack = 100, .wnd = 1000 }); /* it believes in the old connection */
+    assert_int_equal(kit_last(&k, &s), 1);
+    assert_true(s.flags == TCP_RST && s.seq == 100);
+}
+
+static void icmp_errors_must_quote_what_is_in_flight(void **state) /* RFC 5927 4.1, RFC 1191 */
+{
+    kit_establish(&k, true, true);
+    tcp_write(k.pcb, (uint8_t[1000]){ 1 }, 1000);
+    kit_run(&k);
+    struct net_icmp_error e = { .flow = k.pcb->flow.key, .what = NET_UNREACH_TOO_BIG, .mtu = 800, .tcp_seq = k.rcv - 5 };
+    tcp_icmp_error(k.ns, &e);
+    assert_int_equal(k.pcb->mss, 1448);
+    e.tcp_seq = k.rcv;
+    tcp_icmp_error(k.ns, &e);
+    assert_int_equal(k.pcb->mss, 800 - 52);
+    struct kit_seg s;
+    kit_run(&k);
+    assert_true(kit_last(&k, &s) >= 2); /* sent again at once, in smaller pieces */
+    assert_true(s.len <= 748);
+    e.what = NET_UNREACH_PORT; /* hard errors do not kill an established connection: RFC 5927 5.2 */
+    e.error = NET_ECONNREFUSED;
+    tcp_icmp_error(k.ns, &e);
+    assert_int_equal(k.pcb->state, TCP_ESTABLISHED);
+}
+
+static void congestion_marks_are_echoed_until_cwr(void **state) /* RFC 3168 6.1.3 */
+{
+    struct kit_seg s;
+    tcp_listener_set(k.listener, TCP_OPT_ECN, 1);
+    kit_send(&k, (struct kit_seg){ .flags = TCP_SYN | TCP_ECE | TCP_CWR, .seq = 100, .wnd = 1000, .mss = 1460 });
+    assert_int_equal(kit_last(&k, &s), 1);
+    assert_int_equal(s.flags, TCP_SYN | TCP_ACK | TCP_ECE);
+    uint32_t iss = s.seq;
+    kit_send(&k, (struct kit_seg){ .flags = TCP_ACK, .seq = 101, .ack = iss + 1, .wnd = 1000 });
+    kit_send(&k, (struct kit_seg){ .flags = TCP_ACK, .seq = 101, .ack = iss + 1, .wnd = 1000, .len = 10, .tos = 3 });
+    assert_true(kit_last(&k, &s) && (s.flags & TCP_ECE));
+    kit_send(&k, (struct kit_seg){ .flags = TCP_ACK, .seq = 111, .ack = iss + 1, .wnd = 1000, .len = 10, .tos = 2 });
+    assert_true(kit_last(&k, &s) && (s.flags & TCP_ECE));
+    kit_send(&k, (struct kit_seg){ .flags = TCP_ACK | TCP_CWR, .seq = 121, .ack = iss + 1, .wnd = 1000, .len = 10, .tos = 2 });
+    assert_true(kit_last(&k, &s) && !(s.flags & TCP_ECE));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_reset_must_hit_the_next_byte_exactly, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_syn_in_the_window_is_challenged, setup, teardown),
+        cmocka_unit_test_setup_teardown(challenges_are_limited_per_connection, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_instance_wide_challenge_limit_cannot_be_predicted, setup, teardown),
+        cmocka_unit_test_setup_teardown(data_with_an_ack_from_nowhere_is_dropped, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_old_time_stamp_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_bad_checksum_is_dropped_in_silence, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_window_probe_without_data_is_answered, setup, teardown),
+        cmocka_unit_test_setup_teardown(segments_to_nobody_get_a_reset, setup, teardown),
+        cmocka_unit_test_setup_teardown(simultaneous_open_connects, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_half_open_peer_is_reset, setup, teardown),
+        cmocka_unit_test_setup_teardown(icmp_errors_must_quote_what_is_in_flight, setup, teardown),
+        cmocka_unit_test_setup_teardown(congestion_marks_are_echoed_until_cwr, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tests/net/kit/kit.h"
+
+static struct kit k;
+static int setup(void **state) { kit_setup(&k); return 0; }
+static int teardown(void **state) { kit_teardown(&k); return 0; }
+
+static uint8_t data[20 * 1448];
+
+static void send_ten(bool ts)
+{
+    struct kit_seg s;
+    kit_establish(&k, ts, true);
+    kit_pass(&k, NET_NS_PER_MS);
+    tcp_set(k.pcb, TCP_OPT_NODELAY, 1);
+    tcp_write(k.pcb, data, 10 * 1448);
+    kit_run(&k);
+    assert_int_equal(kit_last(&k, &s), 10);
+    kit_pass(&k, 10 * NET_NS_PER_MS);
+    kit_last(&k, &s);
+}
+
+static void sack(uint32_t ack, unsigned first, unsigned last)
+{
+    kit_send(&k, (struct kit_seg){ .flags = TCP_ACK, .seq = k.snd, .ack = ack, .wnd = 512, .ts = k.ts, .tsval = ++k.tsval, .sack_count = 1,
+                                   .sacks = { { k.rcv + first * 1448, k.rcv + last * 1448 } } });
+}
+
+static void only_the_hole_is_sent_again(void **state) /* RFC 6675, RFC 8985 */
+{
+    struct kit_seg s;
+    send_ten(true);
+    sack(k.rcv + 1448, 2, 10); /* the second is missing */
+    assert_true(kit_last(&k, &s));
+    assert_int_equal(k.ns->counters.tcp_retransmits, 1);
+    assert_true(k.pcb->ca_state == CA_RECOVERY);
+    kit_ack(&k, k.rcv + 10 * 1448);
+    assert_int_equal(k.pcb->ca_state, CA_OPEN);
+    assert_int_equal(k.ns->counters.tcp_retransmits, 1);
+    assert_null(k.pcb->rtx_head);
+}
+
+static void a_little_reordering_is_waited_for(void **state) /* RFC 8985 6.2 */
+{
+    struct kit_seg s;
+    send_ten(true);
+    sack(k.rcv, 1, 2);
+    assert_int_equal(k.ns->counters.tcp_retransmits, 0);
+    kit_ack(&k, k.rcv + 2 * 1448);
+    kit_pass(&k, NET_NS_PER_MS);
+    kit_last(&k, &s);
+    assert_int_equal(k.ns->counters.tcp_retransmits, 0);
+    assert_int_equal(k.pcb->ca_state, CA_OPEN);
+}
+
+static void a_lost_tail_is_probed_before_the_timeout(void **state) /* RFC 8985 7 */
+{
+    struct kit_seg s;
+    send_ten(true);
+    kit_ack(&k, k.rcv + 8 * 1448);
+    kit_pass(&k, 150 * NET_NS_PER_MS);
+    assert_true(kit_last(&k, &s));
+    assert_true(s.seq == k.rcv + 9 * 1448 && s.len == 1448);
+    assert_int_equal(k.ns->counters.tcp_tlp, 1);
+    assert_int_equal(k.ns->counters.tcp_rto, 0);
+}
+
+static void reneging_is_survived(void **state) /* RFC 2018 8 */
+{
+    struct kit_seg s;
+    send_ten(true);
+    sack(k.rcv, 1, 10);
+    kit_last(&k, &s);
+    kit_ack(&k, k.rcv + 1448); /* and forgets the rest: a hole that was SACKed is now the head */
+    kit_pass(&k, 5 * NET_NS_PER_S);
+    assert_true(k.ns->counters.tcp_sack_reneged >= 1);
+    uint32_t seen = 0;
+    while (kit_next(&k, &s))
+        if (s.seq == k.rcv + 1448)
+            seen++;
+    assert_true(seen >= 1);
+}
+
+static void nonsense_blocks_change_nothing(void **state) /* RFC 2018 5, the SACK flood */
+{
+    struct kit_seg s;
+    send_ten(true);
+    for (unsigned i = 0; i < 2000; i++) {
+        uint32_t a = k.rcv + (uint32_t)(i * 7919), b = a + (uint32_t)(i * 104729) % 70000;
+        kit_send(&k, (struct kit_seg){ .flags = TCP_ACK, .seq = k.snd, .ack = k.rcv, .wnd = 512, .ts = true, .tsval = ++k.tsval, .sack_count = 3,
+                                       .sacks = { { k.rcv + 100000, k.rcv + 200000 }, { b, a }, { k.rcv - 5000, k.rcv - 4000 } } });
+        if (i % 100 == 0)
+            kit_last(&k, &s);
+    }
+    assert_int_equal(k.pcb->sacked_bytes, 0);
+    assert_int_equal(k.pcb->state, TCP_ESTABLISHED);
+}
+
+static void blocks_that_cut_segments_are_counted_by_the_byte(void **state)
+{
+    struct kit_seg s;
+    send_ten(true);
+    kit_send(&k, (struct kit_seg){ .flags = TCP_ACK, .seq = k.snd, .ack = k.rcv, .wnd = 512, .ts = true, .tsval = ++k.tsval, .sack_count = 2,
+                                   .sacks = { { k.rcv + 2000, k.rcv + 2001 }, { k.rcv + 5000, k.rcv + 9000 } } });
+    kit_last(&k, &s);
+    assert_int_equal(k.pcb->sacked_bytes, 4001);
+    kit_ack(&k, k.rcv + 6000);
+    assert_int_equal(k.pcb->sacked_bytes, 3000);
+}
+
+static void a_spurious_timeout_is_undone(void **state) /* RFC 5682, RFC 3522 */
+{
+    struct kit_seg s;
+    send_ten(true);
+    uint32_t cwnd = k.pcb->cwnd, echo = tcp_ts_now(k.ns, k.pcb->ts_offset) - 10;
+    for (int i = 0; i < 1000 && !k.ns->counters.tcp_rto; i++)
+        kit_pass(&k, NET_NS_PER_MS); /* the probe, then the timeout */
+    assert_int_equal(k.ns->counters.tcp_rto, 1);
+    assert_true(k.pcb->cwnd < cwnd);
+    kit_last(&k, &s);
+    kit_send(&k, (struct kit_seg){ .flags = TCP_ACK, .seq = k.snd, .ack = k.rcv + 5 * 1448, .wnd = 512, .ts = true, .tsval = ++k.tsval, .tsecr = echo });
+    assert_true(k.pcb->cwnd >= cwnd);
+    assert_int_equal(k.pcb->lost_bytes, 0);
+}
+
+static void dsack_undoes_a_spurious_recovery(void **state) /* RFC 2883, RFC 3708 */
+{
+    struct kit_seg s;
+    send_ten(false);
+    uint32_t cwnd = k.pcb->cwnd;
+    sack(k.rcv, 1, 10);
+    assert_int_equal(k.ns->counters.tcp_retransmits, 1);
+    assert_true(k.pcb->ssthresh < cwnd);
+    kit_send(&k, (struct kit_seg){ .flags = TCP_ACK, .seq = k.snd, .ack = k.rcv + 9 * 1448, .wnd = 512, .sack_count = 1,
+                                   .sacks = { { k.rcv, k.rcv + 1448 } } });
+    assert_int_equal(k.ns->counters.tcp_dsack_in, 1);
+    assert_true(k.pcb->cwnd >= cwnd);
+    kit_last(&k, &s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(only_the_hole_is_sent_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_little_reordering_is_waited_for, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_lost_tail_is_probed_before_the_timeout, setup, teardown),
+        cmocka_unit_test_setup_teardown(reneging_is_survived, setup, teardown),
+        cmocka_unit_test_setup_teardown(nonsense_blocks_change_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(blocks_that_cut_segments_are_counted_by_the_byte, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_spurious_timeout_is_undone, setup, teardown),
+        cmocka_unit_test_setup_teardown(dsack_undoes_a_spurious_recovery, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
