@@ -13,6 +13,7 @@
 #define RECEIVE_MAX 1024u  /* messages a doorbell handles at most */
 #define FULL_WAIT_MS 2
 #define USELESS_MAX 20000u   /* messages a second that nobody waits for */
+#define MESSAGES_MAX 1000000u /* messages a second */
 
 /* ---- Sending ---- */
 
@@ -202,8 +203,8 @@ static void dispatch(struct otr_partition *p, const struct otr_msg *m)
 		otr_ctx_exit(p, m->arg[0], m->arg[1]);
 		return;
 	case OTR_MSG_ZAP:
-		useless(p);
-		otr_ctx_zap_hint(p, m->arg[0]);
+		if (!otr_ctx_zap_hint(p, m->arg[0]))
+			useless(p);	/* it may just have been reaped */
 		return;
 	case OTR_MSG_PROC_RUN:
 		useless(p);
@@ -233,6 +234,8 @@ void otr_chan_receive(struct otr_partition *p)
 		m = *(volatile struct otr_msg *)&r->entry[p->rx_head % OTR_RING_COUNT];
 		WRITE_ONCE(p->rx_head, p->rx_head + 1);
 		smp_store_release(&r->head, p->rx_head);
+		if (++p->message_count == MESSAGES_MAX)
+			otr_crash(p, "protocol error: %u messages within a second", MESSAGES_MAX);
 		dispatch(p, &m);
 		cond_resched();
 	}

@@ -163,6 +163,7 @@ static int cpu_op(union otr_any *a, struct otr_note *note,
 	if (ret)
 		return ret;
 	ret = settled(p, note) ?: op(p, a->cpu.cpu, a->cpu.flags, note);
+	otr_sysfs_changed(p);
 	close_name(p);
 	return ret;
 }
@@ -189,6 +190,7 @@ static int memory_op(union otr_any *a, struct otr_note *note,
 	if (ret)
 		return ret;
 	ret = settled(p, note) ?: op(p, &a->memory, note);
+	otr_sysfs_changed(p);
 	close_name(p);
 	return ret;
 }

@@ -205,17 +205,19 @@ void otr_ctx_exit(struct otr_partition *p, u32 id, u32 status)
 	ctx_put(c);
 }
 
-void otr_ctx_zap_hint(struct otr_partition *p, u32 id)
+/* Whether there is such a program. */
+bool otr_ctx_zap_hint(struct otr_partition *p, u32 id)
 {
 	struct otr_context *c = find(p, id);
 
 	if (!c)
-		return;	/* it may just have been reaped */
+		return false;
 	down_read(&c->life);
 	if (!c->detached)
 		mod_delayed_work(otr_wq, &c->zap_work, 0);
 	up_read(&c->life);
 	ctx_put(c);
+	return true;
 }
 
 /* The partition is no longer live: every program in it is over. */

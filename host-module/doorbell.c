@@ -10,7 +10,6 @@
 #include <linux/interrupt.h>
 #include <linux/irq.h>
 #include <linux/irqdomain.h>
-#include <linux/msi.h>
 #include <asm/apic.h>
 #include <asm/hw_irq.h>
 #include <asm/irqdomain.h>
@@ -28,24 +27,22 @@ static struct fwnode_handle *fwnode;
 
 static void publish(struct otr_partition *p, struct irq_data *data)
 {
-	struct irq_data *parent = data->parent_data;
+	struct irq_cfg *cfg = irqd_cfg(data->parent_data);
 	struct otr_doorbell *d;
-	struct msi_msg msg = { 0 };
 	unsigned long flags;
 	u32 seq;
 
 	raw_spin_lock_irqsave(&p->bell_lock, flags);
 	if (!p->bell_live)
 		goto unlock;
-	parent->chip->irq_compose_msi_msg(parent, &msg);
 	d = p->sh.doorbell;
 	seq = READ_ONCE(d->seq) | 1;
 	WRITE_ONCE(d->seq, seq);
 	smp_wmb();	/* seq odd before the fields; pairs with the co-kernel's reads */
-	WRITE_ONCE(d->dest, msg.arch_addr_lo.destid_0_7 |
-			    (x2apic_enabled() ? msg.arch_addr_hi.destid_8_31 << 8 : 0));
-	WRITE_ONCE(d->icr_low, msg.arch_data.vector | (msg.arch_data.delivery_mode << 8) |
-			       (msg.arch_addr_lo.dest_mode_logical ? APIC_DEST_LOGICAL : 0));
+	/* Not through the MSI message: it has no room for x2APIC's logical ids. */
+	WRITE_ONCE(d->dest, cfg->dest_apicid);
+	WRITE_ONCE(d->icr_low, APIC_DM_FIXED | cfg->vector |
+			       (apic->dest_mode_logical ? APIC_DEST_LOGICAL : 0));
 	WRITE_ONCE(d->enabled, 1);
 	smp_wmb();	/* the fields before seq even */
 	WRITE_ONCE(d->seq, seq + 1);

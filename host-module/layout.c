@@ -4,6 +4,7 @@
  * abi/boot.h: shared region, image, initial page tables, free memory; and
  * writes the boot header. Everything is computed from the host's own books.
  */
+#include <linux/cpu.h>
 #include <linux/ktime.h>
 #include <linux/random.h>
 #include <linux/slab.h>
@@ -117,6 +118,8 @@ static u64 mitigations(void)
 {
 	u64 m = 0;
 
+	if (cpu_mitigations_off())
+		return 0;
 	if (boot_cpu_has(X86_FEATURE_PTI))
 		m |= OTR_MITIGATE_PTI;
 	if (boot_cpu_has(X86_FEATURE_IBRS_ENHANCED) || boot_cpu_has(X86_FEATURE_KERNEL_IBRS))

@@ -87,6 +87,17 @@ static int spans_update(struct otr_partition *p)
 	return 0;
 }
 
+/* Whether one of the partition's CPUs is on the node. op_lock held. */
+bool otr_memory_near(struct otr_partition *p, int node)
+{
+	struct otr_cpu *c;
+
+	list_for_each_entry(c, &p->cpus, link)
+		if (c->node == node)
+			return true;
+	return false;
+}
+
 void otr_chunk_name(struct otr_chunk *c, struct otr_partition *p)
 {
 	snprintf(c->name, sizeof(c->name), "Outrigger %s", p->name);
@@ -229,6 +240,13 @@ static int leave_live(struct otr_partition *p, struct otr_chunk *c)
 	return 0;
 }
 
+/* A chunk stays after all although the co-kernel had let go of it. */
+static void come_back(struct otr_partition *p, struct otr_chunk *c)
+{
+	if (otr_state(p) == OTR_PART_RUNNING && !announce(p, c))
+		c->announced = true;
+}
+
 static int remove_chunk(struct otr_partition *p, struct otr_chunk *c)
 {
 	int ret;
@@ -292,8 +310,11 @@ int otr_memory_remove(struct otr_partition *p, struct otr_ioc_memory *req, struc
 		if (bytes > wanted - req->bytes)
 			continue;
 		ret = !dry && running ? leave_live(p, c) : 0;
-		if (!ret && !dry)
+		if (!ret && !dry) {
 			ret = remove_chunk(p, c);
+			if (ret && running)
+				come_back(p, c);
+		}
 		if (ret)
 			last = ret;
 		else

@@ -229,13 +229,15 @@ static int take_on_node(struct otr_partition *p, int node, u64 bytes, u64 *taken
 int otr_block_take(struct otr_partition *p, int node, u64 bytes, u64 *taken,
 		   struct list_head *to, bool dry)
 {
-	int nid, ret = 0;
+	int nid, far, ret = 0;
 
 	if (node >= 0)
 		return take_on_node(p, node, bytes, taken, to, dry);
-	for (nid = MAX_NUMNODES - 1; nid >= 0 && !ret && *taken < bytes; nid--)
-		if (node_online(nid) && node_state(nid, N_MEMORY))
-			ret = take_on_node(p, nid, bytes, taken, to, dry);
+	/* nodes of the partition's CPUs first */
+	for (far = 0; far < 2; far++)
+		for_each_node_state(nid, N_MEMORY)
+			if (!ret && *taken < bytes && otr_memory_near(p, nid) == !far)
+				ret = take_on_node(p, nid, bytes, taken, to, dry);
 	return ret;
 }
 

@@ -198,7 +198,8 @@ struct otr_partition {
 	u32 bell_second;             /* in this second */
 	u32 bell_spurious;           /* of them, announcing nothing */
 	u64 send_count;
-	u32 useless_count;           /* messages in this second */
+	u32 message_count;           /* in this second */
+	u32 useless_count;           /* of them, that nobody waited for */
 
 	/* Clock (clock.c), otr_clock_lock */
 	struct list_head clock_link;
@@ -276,6 +277,7 @@ int otr_memory_add(struct otr_partition *p, struct otr_ioc_memory *req, struct o
 int otr_memory_remove(struct otr_partition *p, struct otr_ioc_memory *req, struct otr_note *note);
 int otr_memory_return_all(struct otr_partition *p, struct otr_note *note);
 void otr_memory_zero(u64 phys, u64 bytes);
+bool otr_memory_near(struct otr_partition *p, int node);
 bool otr_memory_owns(struct otr_partition *p, u64 phys, u64 bytes, u32 *kind);
 void otr_chunk_name(struct otr_chunk *c, struct otr_partition *p);
 int otr_block_take(struct otr_partition *p, int node, u64 bytes, u64 *taken,
@@ -375,7 +377,7 @@ int otr_ctx_kick(struct file *file, u32 slot, struct otr_note *note);
 int otr_ctx_zap(struct file *file, struct otr_note *note);
 int otr_ctx_stop(struct file *file, bool stop, struct otr_note *note);
 void otr_ctx_exit(struct otr_partition *p, u32 id, u32 status);
-void otr_ctx_zap_hint(struct otr_partition *p, u32 id);
+bool otr_ctx_zap_hint(struct otr_partition *p, u32 id);
 void otr_ctx_wakes(struct otr_partition *p);
 void otr_ctx_crashed(struct otr_partition *p);
 void otr_ctx_poll(struct otr_partition *p);

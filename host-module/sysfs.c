@@ -2,7 +2,7 @@
 /*
  * /sys/class/outrigger/NAME/: what a partition has and how it fares, one value a
  * file; cpuN/ below it for each of its CPUs, N being Linux's number. A change of
- * state is a uevent, and `state` can be polled.
+ * state, CPUs or memory is a uevent, and these files can be polled.
  */
 #include <linux/slab.h>
 #include <linux/sysfs.h>
@@ -173,6 +173,8 @@ void otr_sysfs_changed(struct otr_partition *p)
 
 	snprintf(state, sizeof(state), "STATE=%s", otr_state_name(otr_state(p)));
 	sysfs_notify(&p->dev.kobj, NULL, "state");
+	sysfs_notify(&p->dev.kobj, NULL, "cpus");
+	sysfs_notify(&p->dev.kobj, NULL, "memory");
 	kobject_uevent_env(&p->dev.kobj, KOBJ_CHANGE, env);
 }
 

@@ -62,6 +62,7 @@ void otr_watchdog_work(struct work_struct *work)
 		WRITE_ONCE(p->bell_spurious, 0);
 		WRITE_ONCE(p->bell_second, 0);
 		WRITE_ONCE(p->useless_count, 0);
+		WRITE_ONCE(p->message_count, 0);
 		ping(p);
 	} else if (phase == PHASE_CHECK) {
 		check(p);
