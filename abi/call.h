@@ -38,9 +38,19 @@ struct otr_slot {
 	uint64_t zap_seq;           /* co-kernel; apply zaps below this before the call */
 	uint32_t tid;               /* host; the twin's tid, 0: no twin waits here */
 	uint32_t cpu;               /* co-kernel; index of the CPU to ring for a sleeping caller */
-	uint32_t reserved[14];
+	/* A signal that the twin received and the program has a handler for. */
+	uint32_t sig_pending;       /* proxy: 1 when the rest is in; co-kernel: 0, taken */
+	uint32_t sig_number;
+	uint32_t sig_code;          /* siginfo: si_code, si_errno, the rest as it lies */
+	uint32_t sig_errno;
+	uint64_t sig_fields[3];
+	uint32_t sig_done;          /* co-kernel, before POSTED: signals it had taken from this
+	                               slot; if the twin has forwarded more, it does not make the
+	                               call and answers -OTR_AGAIN */
+	uint32_t reserved[3];
 };
 OTR_ASSERT_SIZE(struct otr_slot, 128);
+OTR_ASSERT_AT(struct otr_slot, sig_pending, 72);
 #define OTR_SLOTS_PER_PAGE 32u
 /* Slot number of a partition = page number in OTR_AREA_CONTEXTS * 32 + place;
  * it is the bit in the wake bitmaps. */
@@ -52,6 +62,13 @@ OTR_ASSERT_SIZE(struct otr_slot, 128);
 #define OTR_CALL_TWINS   (OTR_CALL_BASE + 2) /* arg0 count: make that many more twins; result: made */
 #define OTR_CALL_EXIT    (OTR_CALL_BASE + 3) /* this thread is over: the twin returns to the pool */
 #define OTR_CALL_FORK    (OTR_CALL_BASE + 4) /* reserved for fork */
+#define OTR_CALL_SIGACTION (OTR_CALL_BASE + 5) /* arg0 signal, arg1 OTR_SIG_*, arg2 SA_* flags,
+                                               arg3 sa_mask: what Linux is to do with it */
+#define OTR_CALL_SIGMASK (OTR_CALL_BASE + 6) /* arg0: the thread's mask, 64 bits */
+#define OTR_AGAIN 512       /* a result: not executed, a signal was on its way */
+#define OTR_SIG_DEFAULT 0u
+#define OTR_SIG_IGNORE  1u
+#define OTR_SIG_CATCH   2u  /* the program has a handler */
 
 /* Program addresses: [OTR_USER_START, OTR_USER_END). */
 #define OTR_USER_START 0x10000ull
@@ -104,7 +121,9 @@ struct otr_exec {
 	uint64_t stack_end;
 	uint64_t mmap_top;          /* mappings are placed downwards from here */
 	char     comm[16];
-	uint64_t reserved[7];
+	uint64_t sigmask;           /* of the first thread */
+	uint64_t ignored;           /* signals that are ignored, bit number - 1 */
+	uint64_t reserved[5];
 	struct otr_exec_segment segment[OTR_EXEC_SEGMENTS];
 };
 struct otr_ctx_mailbox {

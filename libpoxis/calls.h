@@ -34,7 +34,5 @@ int64_t sys_getcpu(struct regs *r);
 int64_t sys_sched_yield(struct regs *r);
 int64_t sys_sched_getaffinity(struct regs *r);
 int64_t sys_sched_setaffinity(struct regs *r);
-int64_t sys_rt_sigaction(struct regs *r);
-int64_t sys_sigaltstack(struct regs *r);
 
 #endif

@@ -9,6 +9,7 @@
 #include "libpoxis/calls.h"
 #include "libpoxis/futex.h"
 #include "libpoxis/process.h"
+#include "libpoxis/signal.h"
 #include "libpoxis/slot.h"
 #include "libpoxis/time.h"
 #include "libpoxis/user.h"
@@ -86,6 +87,20 @@ static void populate_vector(struct mm *mm, uint64_t at, uint64_t count, uint32_t
 	}
 }
 
+/* One call of the program in Linux; what a signal does to it is decided on the
+ * way back to user mode. */
+static int64_t call_linux(struct thread *t, uint32_t nr, const uint64_t arg[6])
+{
+	_Static_assert(ERESTART == OTR_AGAIN, "the proxy's answer is ours");
+
+	/* The count first: a signal that comes later is seen by the twin, which
+	 * answers -OTR_AGAIN, as it does where Linux would restart the call. */
+	t->slot->shared->sig_done = atomic_load(&t->slot->signals_taken);
+	if (unlikely(thread_interrupted(t)))
+		return -ERESTART;
+	return slot_call(t->slot, nr, arg);
+}
+
 int64_t dispatch_delegate(struct regs *r)
 {
 	struct thread *t = current_thread();
@@ -125,7 +140,7 @@ int64_t dispatch_delegate(struct regs *r)
 			break;
 		}
 	}
-	return slot_call(t->slot, (uint32_t)r->error, arg);
+	return call_linux(t, (uint32_t)r->error, arg);
 }
 
 int64_t dispatch_refuse(struct regs *r, int error, const char *reason)
@@ -164,5 +179,10 @@ bool syscall_dispatch(struct regs *r)
 	if (unlikely(atomic_load_explicit(&this_cpu()->resched, memory_order_relaxed)))
 		sched_interrupt();
 	trap_user_return(r);
+	/* Interrupted by a signal that no handler took: from the start again. */
+	if (unlikely((int64_t)r->rax == -ERESTART && r->vector == REGS_VECTOR_SYSCALL)) {
+		r->rip -= 2;
+		r->rax = r->error;
+	}
 	return r->rcx == r->rip && r->r11 == r->rflags && !(r->rflags & RFLAGS_TF);
 }

@@ -17,8 +17,6 @@
 #include "libpoxis/process.h"
 #include "libpoxis/slot.h"
 
-enum { SIGSEGV = 11 };
-
 static bool in_user(uint64_t start, uint64_t end)
 {
 	return start >= OTR_USER_START && end <= OTR_USER_END && start < end &&
@@ -93,6 +91,9 @@ static int load(struct thread *t, struct regs *r)
 		goto out;
 	str_copy(p->comm, e->comm, sizeof(p->comm));
 	p->mailbox->vdso = 0;
+	t->slot->twin_mask = t->sigmask = e->sigmask;
+	for (uint32_t i = 0; i < SIGNALS; i++)
+		p->action[i] = (struct signal_action){ .handler = e->ignored >> i & 1 };
 	err = slot_call(t->slot, OTR_CALL_FILL, (uint64_t[6]){ 0 });
 	if (!err)
 		err = protect(p->mm, e);

@@ -15,6 +15,7 @@
 #include "cokernel/mm/phys.h"
 #include "cokernel/sched/thread.h"
 #include "libpoxis/process.h"
+#include "libpoxis/signal.h"
 #include "libpoxis/time.h"
 #include "libpoxis/user.h"
 
@@ -144,8 +145,9 @@ static int64_t wait(struct thread *t, uaddr_t at, uint32_t expected, uint32_t bi
 		err = thread_park_until(deadline);
 		if (atomic_load(&t->futex_woken))
 			break;
-		if (!err && thread_killed(t))
-			err = -EINTR;
+		/* With a timeout it is not restarted, as in Linux when a handler runs. */
+		if (!err && thread_interrupted(t))
+			err = deadline ? -EINTR : -ERESTART;
 		if (err) {
 			unqueue(t);
 			return atomic_load(&t->futex_woken) ? 0 : err;

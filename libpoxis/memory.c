@@ -33,7 +33,7 @@ static int64_t read_in(uint64_t at, uint64_t bytes, uint64_t fd, uint64_t offset
 	uint64_t done = 0;
 
 	while (done < bytes) {
-		int64_t n = slot_call(s, SYS_PREAD64, (uint64_t[6]){
+		int64_t n = slot_call_always(s, SYS_PREAD64, (uint64_t[6]){
 			fd, at + done, bytes - done, offset + done });
 
 		if (n < 0)

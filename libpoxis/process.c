@@ -13,8 +13,6 @@
 #include "libpoxis/slot.h"
 #include "libpoxis/user.h"
 
-enum { SIGKILL = 9 };
-
 /* How long a new thread waits for a twin that the proxy said it made. */
 #define TWIN_WAIT_NS 2000000000ull
 #define TWIN_BATCH 4u
@@ -178,7 +176,7 @@ int process_add_slots(struct process *p, uint64_t page)
 {
 	struct slot *first;
 	uint64_t *list;
-	int err = slot_page_add(page, &first);
+	int err = slot_page_add(page, p, &first);
 
 	if (err)
 		return err;
@@ -335,9 +333,12 @@ noreturn_ void process_thread_exit(void)
 		if (!user_write(t->clear_tid, &zero, sizeof(zero)))
 			futex_wake(p->mm, t->clear_tid, 1, UINT32_MAX);
 	}
-	if (!thread_killed(t))
+	if (!thread_killed(t)) {
+		/* The idle twin takes no signals. */
+		slot_post(t->slot, OTR_CALL_SIGMASK, UINT64_MAX);
+		t->slot->twin_mask = UINT64_MAX;
 		process_return_slot(p, t->slot);
-	else {
+	} else {
 		spin_lock(&t->slot->lock);
 		t->slot->caller = NULL;
 		spin_unlock(&t->slot->lock);
@@ -345,6 +346,7 @@ noreturn_ void process_thread_exit(void)
 	mm_leave();
 	t->mm = NULL;
 	spin_lock(&p->lock);
+	signal_free_all(t);
 	list_remove(&t->process_link);
 	last = --p->thread_count == 0;
 	if (last) {
@@ -392,21 +394,11 @@ void process_work(struct thread *t, struct regs *r)
 		process_thread_exit();
 	if (work & WORK_STOP)
 		thread_park();
-	if (work & WORK_SIGNAL)
-		atomic_fetch_and(&t->work, ~WORK_SIGNAL);
+	if (work & WORK_SIGNAL && !(work & WORK_KILL))
+		signal_deliver(t, r);
 }
 
-/* ---- Faults ---- */
-
-void process_fault(struct thread *t, struct regs *r, int signal, uint64_t addr)
-{
-	struct process *p = t->process;
-
-	if (!thread_killed(t))
-		log_info("%s[%u]: signal %d at ip %#lx sp %#lx, address %#lx, error %#lx", p->comm,
-			 t->tid, signal, r->rip, r->rsp, addr, r->error);
-	process_kill(p, signal);
-}
+/* ---- Memory ---- */
 
 void process_out_of_memory(struct process *p)
 {

@@ -14,6 +14,7 @@
 #include "cokernel/lib/tree.h"
 #include "cokernel/lib/types.h"
 #include "cokernel/sched/thread.h"
+#include "libpoxis/signal.h"
 
 struct mm;
 struct slot;
@@ -40,6 +41,7 @@ struct process {
 	bool exited;                /* PROC_EXIT is out */
 	_Atomic bool stopped;
 	uint32_t exit_status;       /* as wait(2) */
+	struct signal_action action[SIGNALS];   /* under lock */
 	_Atomic uint32_t refused_reported[16];  /* bit: call number, reported once */
 };
 
@@ -78,7 +80,6 @@ void process_return_slot(struct process *p, struct slot *s);
 int process_start_thread(struct process *p, struct thread *t);
 
 /* From traps. */
-void process_fault(struct thread *t, struct regs *r, int signal, uint64_t addr);
 void process_out_of_memory(struct process *p);
 /* Handles t->work before a return to user mode; may not return. */
 void process_work(struct thread *t, struct regs *r);

@@ -10,10 +10,12 @@
 #include "cokernel/mm/kmem.h"
 #include "cokernel/mm/mm.h"
 #include "cokernel/sched/thread.h"
+#include "libpoxis/signal.h"
 
 /* How long a caller with nothing else to run watches its slot before it lets
  * the CPU sleep: about the cost of a doorbell and a wake-up in Linux. */
 #define SPIN_NS 20000u
+#define POST_WAIT_NS 100000u
 
 static struct slot **pages;     /* by page number: 32 slots each */
 static uint64_t page_count;
@@ -32,7 +34,7 @@ void slot_init(void)
 		panic("no memory for the slot table");
 }
 
-int slot_page_add(uint64_t page, struct slot **first)
+int slot_page_add(uint64_t page, struct process *p, struct slot **first)
 {
 	struct otr_slot *shared = host_context_page(page);
 	struct slot *s;
@@ -45,6 +47,8 @@ int slot_page_add(uint64_t page, struct slot **first)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < OTR_SLOTS_PER_PAGE; i++) {
 		s[i].shared = shared + i;
+		s[i].process = p;
+		s[i].twin_mask = UINT64_MAX;
 		s[i].number = (uint32_t)page * OTR_SLOTS_PER_PAGE + i;
 		list_init(&s[i].link);
 	}
@@ -83,6 +87,7 @@ void slot_wake_caller(uint32_t number)
 	s = pages[page];
 	if (s) {
 		s += number % OTR_SLOTS_PER_PAGE;
+		signal_take(s->process, s);
 		spin_lock(&s->lock);
 		if (s->caller)
 			thread_unpark(s->caller);
@@ -133,21 +138,47 @@ static int64_t sleep(struct slot *s)
 	}
 }
 
-int64_t slot_call(struct slot *s, uint32_t nr, const uint64_t arg[6])
+static void post(struct slot *s, uint32_t nr, const uint64_t arg[6])
 {
-	struct thread *t = current_thread();
 	struct otr_slot *o = s->shared;
-	int64_t err = 0;
+	struct mm *mm = current_thread()->mm;
 
+	/* A request that nobody waits for may still be there (slot_post). */
+	while (unlikely(!done(o)) && !thread_killed(current_thread()) && !spin(o))
+		thread_park_until(clock_uptime_ns() + POST_WAIT_NS);
 	o->nr = nr;
 	for (int i = 0; i < 6; i++)
 		o->arg[i] = arg[i];
-	o->zap_seq = t->mm ? mm_zap_seq(t->mm) : 0;
+	o->zap_seq = mm ? mm_zap_seq(mm) : 0;
 	if (atomic_xchg(&o->state, OTR_SLOT_POSTED) & OTR_SLOT_WORKER_SLEEPS)
 		host_wake_worker(s->number);
-	if (!spin(o))
+}
+
+int64_t slot_call(struct slot *s, uint32_t nr, const uint64_t arg[6])
+{
+	int64_t err = 0;
+
+	post(s, nr, arg);
+	if (!spin(s->shared))
 		err = sleep(s);
-	return err ? err : (int64_t)load_relaxed(&o->arg[0]);
+	signal_take(s->process, s);
+	return err ? err : (int64_t)load_relaxed(&s->shared->arg[0]);
+}
+
+int64_t slot_call_always(struct slot *s, uint32_t nr, const uint64_t arg[6])
+{
+	int64_t ret;
+
+	do {
+		s->shared->sig_done = atomic_load(&s->signals_taken);
+		ret = slot_call(s, nr, arg);
+	} while ((ret == -OTR_AGAIN || ret == -EINTR) && !thread_killed(current_thread()));
+	return ret;
+}
+
+void slot_post(struct slot *s, uint32_t nr, uint64_t arg0)
+{
+	post(s, nr, (uint64_t[6]){ arg0 });
 }
 
 struct slot *slot_find(uint32_t number)

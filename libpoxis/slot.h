@@ -8,6 +8,7 @@
 #include "cokernel/lib/spinlock.h"
 #include "cokernel/lib/types.h"
 
+struct process;
 struct thread;
 
 struct slot {
@@ -17,15 +18,23 @@ struct slot {
 	struct spinlock lock;
 	struct thread *caller;      /* whom to wake, under lock */
 	struct list link;           /* in the process's free list */
+	struct process *process;
+	uint64_t twin_mask;         /* the twin's signal mask, as far as we set it */
+	_Atomic uint32_t signals_taken; /* that the twin forwarded */
 };
 
 /* Makes the 32 slots of a page of the contexts area; -EINVAL, -EEXIST, -ENOMEM. */
-int slot_page_add(uint64_t page, struct slot **first);
+int slot_page_add(uint64_t page, struct process *p, struct slot **first);
 void slot_page_remove(uint64_t page);
 
 /* Posts a call for the current thread and waits for its end: the result, or
  * -EINTR when the thread is being killed meanwhile. */
 int64_t slot_call(struct slot *s, uint32_t nr, const uint64_t arg[6]);
+/* Makes Linux call `nr` for the current thread, again if a signal got between.
+ * For calls of our own that no signal may interrupt. */
+int64_t slot_call_always(struct slot *s, uint32_t nr, const uint64_t arg[6]);
+/* Posts a request to the proxy and does not wait for its end. */
+void slot_post(struct slot *s, uint32_t nr, uint64_t arg0);
 /* From the doorbell: the host says that the call of this slot is done. */
 void slot_wake_caller(uint32_t number);
 /* By number, NULL if its page was not given; valid while its process is. */

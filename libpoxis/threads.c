@@ -35,6 +35,7 @@ static void thread_main(void *arg)
 
 	if (arg)                    /* CLONE_CHILD_SETTID */
 		user_write((uaddr_t)arg, &t->tid, sizeof(t->tid));
+	signal_start_thread(t);
 	trap_user_return(r);
 	enter_user(r);
 }
@@ -69,6 +70,7 @@ static int64_t make_thread(struct regs *r, const struct clone_args *a)
 	fpu_save(me);
 	memcpy(t->fpu, me->fpu, cpu_features.xsave_bytes);
 	t->affinity = me->affinity;
+	t->sigmask = me->sigmask;
 	if (cpu_features.fsgsbase) {
 		__asm__ volatile("rdfsbase %0" : "=r"(t->fs_base));
 		t->gs_base = rdmsr(MSR_KERNEL_GS_BASE);
@@ -289,21 +291,4 @@ int64_t sys_sched_setaffinity(struct regs *r)
 	if (t == current_thread() && !cpumask_test(&m, this_cpu()->index))
 		sched_migrate();
 	return 0;
-}
-
-int64_t sys_rt_sigaction(struct regs *r)
-{
-	enum { SIG_DFL = 0, SIG_IGN = 1 };
-	uint64_t handler = SIG_DFL;
-
-	if (r->rsi && user_read(&handler, r->rsi, sizeof(handler)))
-		return -EFAULT;
-	if (handler != SIG_DFL && handler != SIG_IGN)
-		return dispatch_refuse(r, -ENOSYS, "signal handlers are not built yet");
-	return dispatch_delegate(r);
-}
-
-int64_t sys_sigaltstack(struct regs *r)
-{
-	return dispatch_refuse(r, -ENOSYS, "signal handlers are not built yet");
 }

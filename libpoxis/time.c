@@ -83,7 +83,7 @@ static int64_t sleep_until(uint64_t deadline, uaddr_t remain)
 	uint64_t now;
 
 	while (thread_park_until(deadline) != -ETIMEDOUT) {
-		if (!thread_killed(t))
+		if (!thread_interrupted(t))
 			continue;
 		now = clock_uptime_ns();
 		if (remain && now < deadline) {

@@ -18,8 +18,6 @@
 #include "cokernel/sched/thread.h"
 #include "libpoxis/process.h"
 
-enum { SIGTERM = 15, SIGKILL = 9 };
-
 #define PARK_WAIT_NS 1000000000ull
 #define EXIT_WAIT_NS 3000000000ull
 #define EVACUATE_ROUNDS 40

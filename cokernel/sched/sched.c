@@ -54,6 +54,8 @@ struct thread *thread_create(void (*fn)(void *arg), void *arg)
 	list_init(&t->run_link);
 	list_init(&t->process_link);
 	list_init(&t->futex_link);
+	list_init(&t->signals);
+	t->altstack[1] = 2;             /* SS_DISABLE */
 	memset(&t->affinity, 0xff, sizeof(t->affinity));
 	return t;
 }

@@ -50,7 +50,14 @@ struct thread {
 	struct slot *slot;          /* for delegated calls */
 	uaddr_t clear_tid;          /* CLONE_CHILD_CLEARTID */
 	uaddr_t robust_list;
-	uint64_t sigmask;
+
+	/* Signals; process->lock unless said otherwise. */
+	uint64_t sigmask;           /* the thread's own; the twin's follows it */
+	struct list signals;        /* struct signal: forwarded by the twin, in order */
+	uint32_t signal_count;
+	uint64_t saved_mask;        /* comes back after a call with a mask of its own */
+	bool mask_saved;
+	uint64_t altstack[3];       /* stack_t: sp, flags, size; the thread's own */
 	struct list futex_link;
 	uint64_t futex_key[2];
 	uint32_t futex_bits;
@@ -80,6 +87,11 @@ void thread_unpark(struct thread *t);
 static inline bool thread_killed(const struct thread *t)
 {
 	return atomic_load_explicit(&t->work, memory_order_relaxed) & WORK_KILL;
+}
+/* Something other than what it waits for wants the thread: -EINTR. */
+static inline bool thread_interrupted(const struct thread *t)
+{
+	return atomic_load_explicit(&t->work, memory_order_relaxed) & (WORK_KILL | WORK_SIGNAL);
 }
 /* Sets work bits and makes the thread notice, wherever it is. */
 void thread_notify(struct thread *t, uint32_t work);

@@ -56,6 +56,10 @@ on_both() {
     state_is p running
 }
 
+@test "signal handlers run as they do on Linux" {
+    on_both "$apps/signals"
+}
+
 @test "threads, mutexes and barriers" {
     on_both "$apps/threads" sum 2
     on_both "$apps/threads" sum 40

@@ -13,6 +13,7 @@
 #include "cokernel/mm/mm.h"
 #include "cokernel/sched/thread.h"
 #include "libpoxis/process.h"
+#include "libpoxis/signal.h"
 
 void trap_dispatch(struct regs *r);
 void trap_paranoid_dispatch(struct regs *r);
@@ -28,9 +29,6 @@ enum {
 	TRAP_ALIGNMENT = 17, TRAP_MACHINE = 18, TRAP_SIMD = 19,
 };
 
-/* Linux's signal numbers */
-enum { SIGILL = 4, SIGTRAP = 5, SIGBUS = 7, SIGFPE = 8, SIGSEGV = 11 };
-
 static int signal_of(uint64_t vector)
 {
 	switch (vector) {
@@ -44,6 +42,22 @@ static int signal_of(uint64_t vector)
 		return SIGBUS;
 	default:
 		return SIGSEGV;
+	}
+}
+
+/* siginfo's si_code (uapi/asm-generic/siginfo.h). */
+static int code_of(const struct regs *r)
+{
+	enum { SI_KERNEL = 0x80, FPE_INTDIV = 1, FPE_FLTINV = 7, ILL_ILLOPN = 2, TRAP_BRKPT = 1,
+	       TRAP_TRACE = 2, BUS_ADRALN = 1 };
+
+	switch (r->vector) {
+	case TRAP_DIVIDE: return FPE_INTDIV;
+	case TRAP_X87: case TRAP_SIMD: return FPE_FLTINV;
+	case TRAP_OPCODE: return ILL_ILLOPN;
+	case TRAP_DEBUG: return TRAP_TRACE;
+	case TRAP_ALIGNMENT: return BUS_ADRALN;
+	default: return SI_KERNEL;
 	}
 }
 
@@ -72,7 +86,8 @@ static void page_fault(struct regs *r, uint64_t va)
 		if (err == -ENOMEM)
 			process_out_of_memory(t->process);
 		else
-			process_fault(t, r, SIGSEGV, va);
+			/* SEGV_MAPERR, SEGV_ACCERR */
+			signal_fault(t, r, SIGSEGV, err == -EACCES ? 2 : 1, va);
 		return;
 	}
 	if (va < OTR_USER_END && fix_up(r))
@@ -87,7 +102,10 @@ static void exception(struct regs *r)
 		return;
 	}
 	if (regs_from_user(r)) {
-		process_fault(current_thread(), r, signal_of(r->vector), r->rip);
+		int number = signal_of(r->vector);
+
+		signal_fault(current_thread(), r, number, code_of(r),
+			     number == SIGFPE || number == SIGILL ? r->rip : 0);
 		return;
 	}
 	if (r->vector == TRAP_PROTECTION && fix_up(r))
@@ -139,7 +157,7 @@ void trap_user_return(struct regs *r)
 	/* iret and sysret must not fault: that would happen with the program's
 	 * GS or stack pointer loaded. */
 	if (unlikely(r->rip >= OTR_USER_END)) {
-		process_fault(t, r, SIGSEGV, r->rip);
+		signal_fault(t, r, SIGSEGV, 0x80, 0);
 		process_work(t, r);
 	}
 }

@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "libpoxis/signal.h"
+#include "cokernel/core/log.h"
+#include "cokernel/lib/atomic.h"
+#include "cokernel/lib/errno.h"
+#include "cokernel/lib/string.h"
+#include "cokernel/mm/kmem.h"
+#include "cokernel/sched/thread.h"
+#include "libpoxis/dispatch.h"
+#include "libpoxis/process.h"
+#include "libpoxis/slot.h"
+#include "libpoxis/user.h"
+
+#define SIG_DFL 0u
+#define SIG_IGN 1u
+#define SA_RESTART   0x10000000ul
+#define SA_NODEFER   0x40000000ul
+#define SA_RESETHAND 0x80000000ul
+#define SA_RESTORER  0x04000000ul
+#define SI_TKILL (-6)
+/* Forwarded signals that a thread keeps; the twin holds back more. */
+#define SIGNALS_MOST 256u
+
+static uint64_t bit(int number)
+{
+	return 1ull << (number - 1);
+}
+
+static const uint64_t never_blocked = 1ull << (SIGKILL - 1) | 1ull << (SIGSTOP - 1);
+
+/* ---- Queues; process->lock held ---- */
+
+static struct signal *first_deliverable(struct thread *t)
+{
+	struct signal *s;
+
+	list_for_each(s, &t->signals, link)
+		if (!(t->sigmask & bit(s->info.number)))
+			return s;
+	return NULL;
+}
+
+static int queue(struct thread *t, const struct signal_info *info)
+{
+	struct signal *s;
+
+	/* Below the real-time signals one of a kind is enough. */
+	list_for_each(s, &t->signals, link)
+		if (info->number < 32 && s->info.number == info->number)
+			return 0;
+	if (t->signal_count >= SIGNALS_MOST)
+		return -EAGAIN;
+	s = kmem_alloc(sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	s->info = *info;
+	list_push_back(&t->signals, &s->link);
+	t->signal_count++;
+	if (!(t->sigmask & bit(info->number)))
+		thread_notify(t, WORK_SIGNAL);
+	return 0;
+}
+
+/* The thread of a process-wide signal: the twin's, unless it blocks it. */
+static struct thread *choose(struct process *p, struct thread *preferred, const struct signal_info *info)
+{
+	struct thread *t;
+
+	if (preferred && (info->code == SI_TKILL || !(preferred->sigmask & bit(info->number))))
+		return preferred;
+	list_for_each(t, &p->threads, process_link)
+		if (!(t->sigmask & bit(info->number)))
+			return t;
+	return preferred ? preferred : list_empty(&p->threads) ? NULL :
+	       list_first(&p->threads, struct thread, process_link);
+}
+
+void signal_take(struct process *p, struct slot *s)
+{
+	struct otr_slot *o = s->shared;
+	struct signal_info info;
+	struct thread *t;
+
+	if (likely(!load_acquire(&o->sig_pending)))
+		return;
+	spin_lock(&p->lock);
+	if (!load_acquire(&o->sig_pending)) {
+		spin_unlock(&p->lock);
+		return;
+	}
+	info = (struct signal_info){
+		.number = (int32_t)load_relaxed(&o->sig_number), .code = (int32_t)load_relaxed(&o->sig_code),
+		.error = (int32_t)load_relaxed(&o->sig_errno),
+		.fields = { load_relaxed(&o->sig_fields[0]), load_relaxed(&o->sig_fields[1]),
+			    load_relaxed(&o->sig_fields[2]) },
+	};
+	t = info.number > 0 && info.number <= (int)SIGNALS ? choose(p, s->caller, &info) : NULL;
+	/* What cannot be kept stays with the twin, which tries again. */
+	if (!t || !queue(t, &info)) {
+		atomic_fetch_add(&s->signals_taken, 1);
+		store_release(&o->sig_pending, 0u);
+	}
+	spin_unlock(&p->lock);
+}
+
+void signal_free_all(struct thread *t)
+{
+	struct list *l;
+
+	while ((l = list_pop_front(&t->signals)))
+		kmem_free(list_entry(l, struct signal, link));
+}
+
+/* ---- Masks ---- */
+
+/* Sets the thread's mask here and, when it differs, the twin's. */
+static void set_mask(struct thread *t, uint64_t mask)
+{
+	struct process *p = t->process;
+
+	mask &= ~never_blocked;
+	spin_lock(&p->lock);
+	t->sigmask = mask;
+	if (first_deliverable(t))
+		atomic_fetch_or(&t->work, WORK_SIGNAL);
+	spin_unlock(&p->lock);
+	if (t->slot->twin_mask != mask && !slot_call(t->slot, OTR_CALL_SIGMASK, (uint64_t[6]){ mask }))
+		t->slot->twin_mask = mask;
+}
+
+void signal_start_thread(struct thread *t)
+{
+	set_mask(t, t->sigmask);
+}
+
+int64_t sys_rt_sigprocmask(struct regs *r)
+{
+	enum { SIG_BLOCK = 0, SIG_UNBLOCK = 1, SIG_SETMASK = 2 };
+	struct thread *t = current_thread();
+	uint64_t old = t->sigmask, set, new;
+
+	if (r->r10 != 8)
+		return -EINVAL;
+	if (r->rsi) {
+		if (user_read(&set, r->rsi, sizeof(set)))
+			return -EFAULT;
+		switch ((int)r->rdi) {
+		case SIG_BLOCK: new = old | set; break;
+		case SIG_UNBLOCK: new = old & ~set; break;
+		case SIG_SETMASK: new = set; break;
+		default: return -EINVAL;
+		}
+		set_mask(t, new);
+	}
+	return r->rdx && user_write(r->rdx, &old, sizeof(old)) ? -EFAULT : 0;
+}
+
+/* A call that waits with a mask of its own: Linux sets it for the twin, and here
+ * it decides what may be delivered. The old one goes into the handler's frame. */
+static int64_t call_masked(struct regs *r, uaddr_t mask_at)
+{
+	struct thread *t = current_thread();
+	uint64_t mask;
+	int64_t ret;
+
+	if (!mask_at)
+		return dispatch_delegate(r);
+	if (user_read(&mask, mask_at, sizeof(mask)))
+		return -EFAULT;
+	spin_lock(&t->process->lock);
+	t->saved_mask = t->sigmask;
+	t->sigmask = mask & ~never_blocked;
+	if (first_deliverable(t))
+		atomic_fetch_or(&t->work, WORK_SIGNAL);
+	spin_unlock(&t->process->lock);
+	ret = dispatch_delegate(r);
+	spin_lock(&t->process->lock);
+	if (first_deliverable(t)) {
+		t->mask_saved = true;
+		if (ret == -ERESTART)
+			ret = -EINTR;
+	} else {
+		t->sigmask = t->saved_mask;
+	}
+	spin_unlock(&t->process->lock);
+	return ret;
+}
+
+int64_t sys_rt_sigsuspend(struct regs *r)
+{
+	return r->rsi == 8 ? call_masked(r, r->rdi) : -EINVAL;
+}
+
+int64_t sys_ppoll(struct regs *r)
+{
+	return call_masked(r, r->r10);
+}
+
+int64_t sys_epoll_pwait(struct regs *r)
+{
+	return call_masked(r, r->r8);
+}
+
+int64_t sys_epoll_pwait2(struct regs *r)
+{
+	return call_masked(r, r->r8);
+}
+
+int64_t sys_pselect6(struct regs *r)
+{
+	uint64_t sixth[2] = { 0 };      /* pointer to the mask, its size */
+
+	if (r->r9 && user_read(sixth, r->r9, sizeof(sixth)))
+		return -EFAULT;
+	return call_masked(r, sixth[0]);
+}
+
+/* ---- Actions ---- */
+
+int64_t sys_rt_sigaction(struct regs *r)
+{
+	struct thread *t = current_thread();
+	struct process *p = t->process;
+	struct signal_action new, old;
+	int number = (int)r->rdi;
+	int64_t err;
+
+	if (r->r10 != 8 || number < 1 || number > (int)SIGNALS)
+		return -EINVAL;
+	if (r->rsi && user_read(&new, r->rsi, sizeof(new)))
+		return -EFAULT;
+	if (r->rsi && (number == SIGKILL || number == SIGSTOP))
+		return -EINVAL;
+	spin_lock(&p->lock);
+	old = p->action[number - 1];
+	spin_unlock(&p->lock);
+	if (r->rsi) {
+		bool caught = new.handler != SIG_DFL && new.handler != SIG_IGN;
+
+		/* A handler must be known here before Linux forwards to it, and
+		 * until Linux no longer does. */
+		if (caught) {
+			spin_lock(&p->lock);
+			p->action[number - 1] = new;
+			spin_unlock(&p->lock);
+		}
+		err = slot_call(t->slot, OTR_CALL_SIGACTION, (uint64_t[6]){
+			(uint64_t)number, caught ? OTR_SIG_CATCH : new.handler, new.flags, new.mask });
+		spin_lock(&p->lock);
+		p->action[number - 1] = err ? old : new;
+		spin_unlock(&p->lock);
+		if (err)
+			return err;
+	}
+	return r->rdx && user_write(r->rdx, &old, sizeof(old)) ? -EFAULT : 0;
+}
+
+int64_t sys_sigaltstack(struct regs *r)
+{
+	enum { SS_ONSTACK = 1, SS_DISABLE = 2, MINSIGSTKSZ = 2048 };
+	struct thread *t = current_thread();
+	uint64_t new[3], old[3];
+	bool inside = t->altstack[2] && r->rsp > t->altstack[0] &&
+		      r->rsp - t->altstack[0] <= t->altstack[2];
+
+	old[0] = t->altstack[0];
+	old[1] = t->altstack[2] ? (inside ? SS_ONSTACK : 0) | (t->altstack[1] & ~3u) : SS_DISABLE;
+	old[2] = t->altstack[2];
+	if (r->rdi) {
+		uint32_t flags;
+
+		if (user_read(new, r->rdi, sizeof(new)))
+			return -EFAULT;
+		flags = (uint32_t)new[1];
+		if (inside)
+			return -EPERM;
+		if ((flags & 0x7fffffff) & ~3u || (flags & 3) == 3)
+			return -EINVAL;
+		if (flags & SS_DISABLE) {
+			t->altstack[0] = t->altstack[2] = 0;
+			t->altstack[1] = SS_DISABLE;
+		} else {
+			if (new[2] < MINSIGSTKSZ)
+				return -ENOMEM;
+			t->altstack[0] = new[0];
+			t->altstack[1] = flags & ~3u;
+			t->altstack[2] = new[2];
+		}
+	}
+	return r->rsi && user_write(r->rsi, old, sizeof(old)) ? -EFAULT : 0;
+}
+
+/* ---- Faults ---- */
+
+void signal_fault(struct thread *t, struct regs *r, int number, int code, uint64_t addr)
+{
+	struct process *p = t->process;
+	struct signal_info info = { .number = number, .code = code, .fields = { addr } };
+	uint64_t handler;
+	bool handled;
+
+	spin_lock(&p->lock);
+	handler = p->action[number - 1].handler;
+	/* As Linux: a fault that is ignored or blocked kills. */
+	handled = handler != SIG_DFL && handler != SIG_IGN && !(t->sigmask & bit(number)) &&
+		  !queue(t, &info);
+	spin_unlock(&p->lock);
+	if (handled || thread_killed(t))
+		return;
+	log_info("%s[%u]: signal %d at ip %#lx sp %#lx, address %#lx, error %#lx", p->comm, t->tid,
+		 number, r->rip, r->rsp, addr, r->error);
+	process_kill(p, number);
+}
+
+/* ---- Delivery ---- */
+
+/* What the interrupted call answers, now that a handler runs (or none does). */
+static void end_call(struct regs *r, bool again)
+{
+	if (r->vector != REGS_VECTOR_SYSCALL || (int64_t)r->rax != -ERESTART)
+		return;
+	if (again) {
+		r->rip -= 2;        /* the syscall instruction */
+		r->rax = r->error;
+	} else {
+		r->rax = (uint64_t)-EINTR;
+	}
+}
+
+void signal_deliver(struct thread *t, struct regs *r)
+{
+	struct process *p = t->process;
+
+	for (;;) {
+		struct signal_action a;
+		struct signal_info info;
+		struct signal *s;
+		uint64_t mask;
+
+		spin_lock(&p->lock);
+		s = first_deliverable(t);
+		if (!s) {
+			atomic_fetch_and(&t->work, ~WORK_SIGNAL);
+			spin_unlock(&p->lock);
+			break;
+		}
+		list_remove(&s->link);
+		t->signal_count--;
+		info = s->info;
+		a = p->action[info.number - 1];
+		mask = t->mask_saved ? t->saved_mask : t->sigmask;
+		t->mask_saved = false;
+		if (a.handler != SIG_DFL && a.handler != SIG_IGN) {
+			t->sigmask |= a.mask | (a.flags & SA_NODEFER ? 0 : bit(info.number));
+			t->sigmask &= ~never_blocked;
+			if (a.flags & SA_RESETHAND)
+				p->action[info.number - 1].handler = SIG_DFL;
+		}
+		spin_unlock(&p->lock);
+		kmem_free(s);
+		if (a.handler == SIG_IGN)
+			continue;
+		if (a.handler == SIG_DFL) {
+			/* Reset between its way here and now. */
+			process_kill(p, info.number);
+			return;
+		}
+		end_call(r, a.flags & SA_RESTART);
+		if (sigframe_push(t, r, &info, &a, mask)) {
+			process_kill(p, SIGSEGV);
+			return;
+		}
+		/* Entry registers are the handler's: no second restart. The twin's
+		 * mask stays as it is: what it forwards meanwhile waits here. */
+		r->vector = 0x101;
+		if (a.flags & SA_RESETHAND)
+			slot_call(t->slot, OTR_CALL_SIGACTION, (uint64_t[6]){ (uint64_t)info.number, OTR_SIG_DEFAULT });
+	}
+	end_call(r, true);
+}
+
+int64_t sys_rt_sigreturn(struct regs *r)
+{
+	struct thread *t = current_thread();
+	uint64_t mask;
+
+	if (sigframe_pop(t, r, &mask)) {
+		process_kill(t->process, SIGSEGV);
+		return 0;
+	}
+	set_mask(t, mask);
+	r->vector = 0x101;          /* rax is the program's, nothing to restart */
+	return (int64_t)r->rax;
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Signals of programs. Queues, masks, default actions and senders are Linux's:
+ * the proxy's threads receive the signals, with the program's masks. Only what
+ * the program has a handler for comes here, forwarded by the twin through its
+ * slot, and so do the faults of its own threads. Here the handler is called
+ * with Linux's frame (arch/x86/include/uapi/asm/sigcontext.h), and sigreturn.
+ */
+#ifndef LIBPOXIS_SIGNAL_H
+#define LIBPOXIS_SIGNAL_H
+
+#include "cokernel/arch/x86_64/regs.h"
+#include "cokernel/lib/list.h"
+#include "cokernel/lib/types.h"
+
+struct process;
+struct slot;
+struct thread;
+
+#define SIGNALS 64u
+
+enum {
+	SIGILL = 4, SIGTRAP = 5, SIGBUS = 7, SIGFPE = 8, SIGKILL = 9, SIGSEGV = 11, SIGTERM = 15,
+	SIGSTOP = 19,
+};
+
+/* struct sigaction as the kernel call has it. */
+struct signal_action {
+	uint64_t handler, flags, restorer, mask;
+};
+
+/* siginfo_t, its first 48 bytes; the rest is zero. */
+struct signal_info {
+	int32_t number, error, code, pad;
+	uint64_t fields[4];
+};
+
+struct signal {
+	struct list link;
+	struct signal_info info;
+};
+
+/* A call was interrupted and is to be made again after a handler with
+ * SA_RESTART, or EINTR without (Linux's ERESTARTSYS). Never seen by programs. */
+#define ERESTART 512
+
+/* Takes what the twin left in the slot; from the doorbell and after calls. */
+void signal_take(struct process *p, struct slot *s);
+/* A fault of the current thread: queues it, or kills the program where the
+ * program does not handle it. code: si_code. */
+void signal_fault(struct thread *t, struct regs *r, int number, int code, uint64_t addr);
+/* WORK_SIGNAL before a return to user mode: sets up handlers' frames. */
+void signal_deliver(struct thread *t, struct regs *r);
+/* The mask of a thread that starts goes to its twin. */
+void signal_start_thread(struct thread *t);
+void signal_free_all(struct thread *t);
+
+int64_t sys_rt_sigaction(struct regs *r);
+int64_t sys_rt_sigprocmask(struct regs *r);
+int64_t sys_rt_sigreturn(struct regs *r);
+int64_t sys_sigaltstack(struct regs *r);
+int64_t sys_rt_sigsuspend(struct regs *r);
+int64_t sys_ppoll(struct regs *r);
+int64_t sys_pselect6(struct regs *r);
+int64_t sys_epoll_pwait(struct regs *r);
+int64_t sys_epoll_pwait2(struct regs *r);
+
+/* sigframe.c: 0, or -EFAULT when the stack cannot take it. */
+int sigframe_push(struct thread *t, struct regs *r, const struct signal_info *info,
+		  const struct signal_action *a, uint64_t mask);
+/* Undoes it; the mask to restore in *mask. */
+int sigframe_pop(struct thread *t, struct regs *r, uint64_t *mask);
+
+#endif
