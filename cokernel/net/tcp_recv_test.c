@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tests/net/kit/kit.h"
+
+#include <string.h>
+
+static struct kit k;
+static int setup(void **state) { kit_setup(&k); return 0; }
+static int teardown(void **state) { kit_teardown(&k); return 0; }
+
+static void put(uint32_t at, const char *text)
+{
+    kit_send(&k, (struct kit_seg){ .flags = TCP_ACK, .seq = k.snd + at, .ack = k.rcv, .wnd = 512, .len = (uint32_t)strlen(text),
+                                   .data = (const uint8_t *)text, .ts = k.ts, .tsval = ++k.tsval });
+}
+
+static void expect(const char *text)
+{
+    char got[200] = "";
+    int64_t n = tcp_read(k.pcb, got, sizeof got - 1);
+    got[n > 0 ? n : 0] = 0;
+    assert_string_equal(got, text);
+}
+
+static void pieces_in_any_order_with_overlaps_come_out_right(void **state)
+{
+    kit_establish(&k, true, true);
+    put(20, "uvwxyz");
+    put(5, "fghij");
+    put(7, "hijklmno");
+    put(15, "pqrstuvw");
+    put(3, "defgh");
+    assert_int_equal(tcp_readable_bytes(k.pcb), 0);
+    put(0, "abcde");
+    expect("abcdefghijklmnopqrstuvwxyz");
+    assert_null(k.pcb->islands);
+}
+
+static void sack_names_the_newest_run_first(void **state) /* RFC 2018 4 */
+{
+    struct kit_seg s;
+    kit_establish(&k, true, true);
+    put(10, "x");
+    put(20, "y");
+    put(30, "z");
+    put(40, "w");
+    put(20, "yy");
+    assert_true(kit_last(&k, &s) >= 1);
+    assert_int_equal(s.sack_count, 3);
+    assert_true(s.sacks[0].start == k.snd + 20 || s.sacks[1].start == k.snd + 20);
+    kit_last(&k, &s);
+    put(21, "yyy"); /* overlaps and extends the run: D-SACK, then that run */
+    assert_true(kit_last(&k, &s) >= 1);
+    assert_true(s.sacks[0].start == k.snd + 21 && s.sacks[0].end == k.snd + 22);
+    assert_true(s.sacks[1].start == k.snd + 20 && s.sacks[1].end == k.snd + 24);
+}
+
+static void a_duplicate_is_reported(void **state) /* RFC 2883 */
+{
+    struct kit_seg s;
+    kit_establish(&k, true, true);
+    put(0, "hello");
+    kit_last(&k, &s);
+    put(0, "hello");
+    assert_int_equal(kit_last(&k, &s), 1);
+    assert_true(s.sack_count == 1 && s.sacks[0].start == k.snd && s.sacks[0].end == k.snd + 5 && s.ack == k.snd + 5);
+    expect("hello");
+}
+
+static void every_second_segment_is_acknowledged_others_soon(void **state) /* RFC 9293 3.8.6.3 */
+{
+    static uint8_t data[1448];
+    struct kit_seg s;
+    kit_establish(&k, true, true);
+    k.pcb->quickacks = 0;
+    kit_data(&k, data, 1448);
+    kit_data(&k, data, 1448);
+    assert_int_equal(kit_last(&k, &s), 1);
+    kit_data(&k, data, 1448);
+    assert_int_equal(kit_last(&k, &s), 0);
+    kit_pass(&k, 100 * NET_NS_PER_MS);
+    assert_int_equal(kit_last(&k, &s), 1);
+    assert_true(s.ack == k.snd);
+    tcp_abort(k.pcb);
+}
+
+static void the_right_edge_never_moves_left(void **state) /* RFC 9293 3.8.6 */
+{
+    static uint8_t data[1448];
+    struct kit_seg s;
+    uint32_t edge = 0;
+    kit_establish(&k, true, true);
+    edge = k.pcb->rcv_adv;
+    for (int i = 0; i < 60; i++) { /* nobody reads */
+        kit_data(&k, data, 1448);
+        while (kit_next(&k, &s)) {
+            uint32_t now = s.ack + ((uint32_t)s.wnd << k.pcb->rcv_wscale);
+            assert_true(seq_ge(now, edge));
+            edge = now;
+        }
+    }
+    /* Rounding the scaled window up adds less than a tenth. */
+    assert_true(tcp_readable_bytes(k.pcb) <= TCP_RCVBUF_INITIAL * 11 / 10);
+    tcp_abort(k.pcb);
+}
+
+static void data_beyond_the_window_is_cut_off(void **state)
+{
+    static uint8_t data[1448];
+    kit_establish(&k, true, true);
+    uint32_t window = k.pcb->rcv_adv - k.pcb->rcv_nxt;
+    kit_send(&k, (struct kit_seg){ .flags = TCP_ACK, .seq = k.snd + window - 10, .ack = k.rcv, .wnd = 512, .len = 1448, .data = data, .ts = true, .tsval = ++k.tsval });
+    assert_non_null(k.pcb->islands);
+    assert_int_equal(k.pcb->islands->end - k.pcb->islands->start, 10);
+    tcp_abort(k.pcb);
+}
+
+static void many_gaps_are_bounded(void **state)
+{
+    kit_establish(&k, true, true);
+    for (uint32_t i = 1; i < 5000; i++) {
+        kit_send(&k, (struct kit_seg){ .flags = TCP_ACK, .seq = k.snd + 2 * i, .ack = k.rcv, .wnd = 512, .len = 1, .ts = true, .tsval = ++k.tsval });
+        k.sent_count = k.sent_read = 0;
+    }
+    assert_true(k.pcb->island_count <= TCP_ISLANDS);
+    assert_true(k.pcb->rcv_true < 300000);
+    tcp_abort(k.pcb);
+}
+
+static void tiny_segments_do_not_pin_a_buffer_each(void **state)
+{
+    struct kit_seg s;
+    kit_establish(&k, true, true);
+    for (int i = 0; i < 2000; i++) {
+        kit_data(&k, "x", 1);
+        kit_last(&k, &s);
+    }
+    assert_int_equal(tcp_readable_bytes(k.pcb), 2000);
+    assert_true(k.pcb->rcv_true < 20000);
+    tcp_abort(k.pcb);
+}
+
+static void closing_with_unread_data_resets(void **state) /* RFC 2525 2.17 */
+{
+    struct kit_seg s;
+    kit_establish(&k, true, true);
+    kit_data(&k, "unread", 6);
+    kit_last(&k, &s);
+    tcp_close(k.pcb);
+    kit_run(&k);
+    assert_true(kit_last(&k, &s) && (s.flags & TCP_RST));
+}
+
+static void data_after_close_resets(void **state) /* RFC 9293 3.10.4 */
+{
+    struct kit_seg s;
+    kit_establish(&k, true, true);
+    tcp_close(k.pcb);
+    kit_run(&k);
+    assert_true(kit_last(&k, &s) && (s.flags & TCP_FIN));
+    kit_data(&k, "late", 4);
+    assert_true(kit_last(&k, &s) && (s.flags & TCP_RST));
+    assert_int_equal(k.ns->tcp_pcbs.in_use, 0);
+}
+
+static void linger_zero_resets(void **state)
+{
+    struct kit_seg s;
+    kit_establish(&k, true, true);
+    tcp_set(k.pcb, TCP_OPT_LINGER_S, 0);
+    tcp_close(k.pcb);
+    kit_run(&k);
+    assert_true(kit_last(&k, &s) && (s.flags & TCP_RST));
+}
+
+static void the_end_of_the_stream_is_seen_after_the_data(void **state)
+{
+    kit_establish(&k, true, true);
+    kit_send(&k, (struct kit_seg){ .flags = TCP_ACK | TCP_FIN, .seq = k.snd + 5, .ack = k.rcv, .wnd = 512, .ts = true, .tsval = ++k.tsval });
+    assert_false(tcp_at_eof(k.pcb));
+    put(0, "hello");
+    assert_int_equal(k.pcb->state, TCP_CLOSE_WAIT);
+    expect("hello");
+    assert_true(tcp_at_eof(k.pcb));
+    char c;
+    assert_int_equal(tcp_read(k.pcb, &c, 1), 0);
+}
+
+static void urgent_data_is_announced(void **state) /* RFC 6093 */
+{
+    kit_establish(&k, true, true);
+    kit_send(&k, (struct kit_seg){ .flags = TCP_ACK | TCP_URG, .seq = k.snd, .ack = k.rcv, .wnd = 512, .len = 3, .data = (const uint8_t *)"ab!", .urgent = 3, .ts = true, .tsval = ++k.tsval });
+    assert_true(k.pcb->urg_valid && k.pcb->urg_seq == k.snd + 3);
+    expect("ab!");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(pieces_in_any_order_with_overlaps_come_out_right, setup, teardown),
+        cmocka_unit_test_setup_teardown(sack_names_the_newest_run_first, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_duplicate_is_reported, setup, teardown),
+        cmocka_unit_test_setup_teardown(every_second_segment_is_acknowledged_others_soon, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_right_edge_never_moves_left, setup, teardown),
+        cmocka_unit_test_setup_teardown(data_beyond_the_window_is_cut_off, setup, teardown),
+        cmocka_unit_test_setup_teardown(many_gaps_are_bounded, setup, teardown),
+        cmocka_unit_test_setup_teardown(tiny_segments_do_not_pin_a_buffer_each, setup, teardown),
+        cmocka_unit_test_setup_teardown(closing_with_unread_data_resets, setup, teardown),
+        cmocka_unit_test_setup_teardown(data_after_close_resets, setup, teardown),
+        cmocka_unit_test_setup_teardown(linger_zero_resets, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_end_of_the_stream_is_seen_after_the_data, setup, teardown),
+        cmocka_unit_test_setup_teardown(urgent_data_is_announced, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
