@@ -5,10 +5,13 @@
  * nothing allocated behind. A failing seed is printed and replays exactly.
  */
 #include "cokernel/net/tcp_internal.h"
+#include "cokernel/net/tcp_migrate.h"
 #include "tests/net/sim/traffic.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+
+static uint64_t migrations;
 
 #define STALL_NS (20000ull * NET_NS_PER_S) /* several rounds of 15 retransmissions two minutes apart */
 #define DRAIN_NS (200ull * NET_NS_PER_S)
@@ -61,6 +64,42 @@ static void dump(const struct traffic_side *s)
     printf("\n");
 }
 
+/* Moves every connection of the server to a second instance with the same
+ * addresses, which takes the wire over at that moment. Half-open and waiting
+ * ones do not move yet, so it picks a moment without them. */
+static bool migrate(struct sim *sim, struct traffic *t, struct sim_node *spare)
+{
+    struct sim_node *from = t->server;
+    if (from->stack->syn_count || from->stack->timewait_count || from->inbox || t->accepted < t->count)
+        return true;
+    for (struct tcp_pcb *p = from->stack->pcbs; p; p = p->all_next)
+        if (p->listener || (p->state != TCP_CLOSED && (p->user_gone || !tcp_export_bytes(p))))
+            return true;
+    for (unsigned k = 1; k < 2 * t->count; k += 2) {
+        struct traffic_side *s = &t->sides[k];
+        if (!s->pcb || s->pcb->state == TCP_CLOSED)
+            continue;
+        size_t bytes = tcp_export_bytes(s->pcb);
+        uint8_t *image = malloc(bytes);
+        int err = 0;
+        if (tcp_export(s->pcb, image, bytes) != (int64_t)bytes) {
+            free(image);
+            return false;
+        }
+        spare->stack->now_ns = sim->now_ns;
+        s->pcb = tcp_import(spare->stack, image, bytes, s, &err);
+        free(image);
+        if (!s->pcb)
+            return false;
+    }
+    from->down = true;
+    spare->down = false;
+    t->server = spare;
+    spare->app = from->app;
+    spare->app_ctx = from->app_ctx;
+    return true;
+}
+
 static bool run(uint64_t seed, bool verbose)
 {
     static struct sim sim;
@@ -71,6 +110,19 @@ static bool run(uint64_t seed, bool verbose)
     uint32_t mtu = mtus[sim_below(&sim, 5)];
     bool v6 = mtu >= 1280 && sim_chance(&sim, 400000);
     struct sim_node *a = sim_add(&sim, mtu, 0, 0), *b = sim_add(&sim, sim_chance(&sim, 800000) ? mtu : 1500, 0, 0);
+    struct sim_node *spare = NULL;
+    if (sim_chance(&sim, 250000)) {
+        spare = sim_add(&sim, b->nic.mtu, 0, 0);
+        net_iface_del_addr(spare->iface, &spare->addr4);
+        net_iface_del_addr(spare->iface, &spare->addr6);
+        spare->nic.mac = spare->iface->mac = b->nic.mac;
+        net_iface_add_addr(spare->iface, &b->addr4, 24, false);
+        net_iface_add_addr(spare->iface, &b->addr6, 64, false);
+        net_stack_flush(spare->stack);
+        spare->down = true;
+    }
+    uint64_t migrate_after = sim_below(&sim, 400), steps = 0;
+    bool migrated = false;
     unsigned count = 1 + sim_below(&sim, sim_chance(&sim, 200000) ? 30 : 3);
     uint64_t bytes = sim.link.loss_ppm >= 50000 ? 50000 : 2000000 >> sim_below(&sim, 8);
     if (verbose)
@@ -86,6 +138,14 @@ static bool run(uint64_t seed, bool verbose)
         sim_kick(&sim);
         if (!sim_step(&sim))
             break;
+        if (spare && !migrated && ++steps > migrate_after) {
+            if (!migrate(&sim, &t, spare)) {
+                t.failed = true;
+                snprintf(t.why, sizeof t.why, "a connection could not be moved");
+            }
+            migrated = t.server == spare;
+            migrations += migrated;
+        }
     }
     sim.wake_ns = UINT64_MAX;
     for (unsigned k = 0; k < 2 * count && verbose; k++)
@@ -119,9 +179,9 @@ static bool run(uint64_t seed, bool verbose)
         tcp_listener_close(t.listener);
         sim.link = (struct sim_link){ .delay_ns = 1000 };
         uint64_t until = sim.now_ns + DRAIN_NS * 10;
-        while (sim.now_ns < until && (leaked(a, why, sizeof why) || leaked(b, why, sizeof why)) && sim_step(&sim))
+        while (sim.now_ns < until && (leaked(a, why, sizeof why) || leaked(b, why, sizeof why) || (spare && leaked(spare, why, sizeof why))) && sim_step(&sim))
             ;
-        ok = !leaked(a, why, sizeof why) && !leaked(b, why, sizeof why);
+        ok = !leaked(a, why, sizeof why) && !leaked(b, why, sizeof why) && (!spare || !leaked(spare, why, sizeof why));
     }
     if (verbose && ok)
         printf("  ok at %llu ms, %llu frames, %llu lost\n", (unsigned long long)(sim.now_ns / 1000000), (unsigned long long)sim.frames,
@@ -137,6 +197,7 @@ int main(int argc, char **argv)
     uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 0) : 1, count = argc > 2 ? strtoull(argv[2], NULL, 0) : 200, failed = 0;
     for (uint64_t seed = first; seed < first + count && failed < 20; seed++)
         failed += !run(seed, count == 1);
-    printf("sim: %llu seeds from %llu, %llu failed\n", (unsigned long long)count, (unsigned long long)first, (unsigned long long)failed);
+    printf("sim: %llu seeds from %llu, %llu with connections moved, %llu failed\n", (unsigned long long)count, (unsigned long long)first,
+           (unsigned long long)migrations, (unsigned long long)failed);
     return failed != 0;
 }
