@@ -61,7 +61,8 @@ OTR_ASSERT_AT(struct otr_slot, sig_pending, 72);
 #define OTR_CALL_EXEC    (OTR_CALL_BASE + 1) /* arg path, argv, envp: describe it in the mailbox */
 #define OTR_CALL_TWINS   (OTR_CALL_BASE + 2) /* arg0 count: make that many more twins; result: made */
 #define OTR_CALL_EXIT    (OTR_CALL_BASE + 3) /* this thread is over: the twin returns to the pool */
-#define OTR_CALL_FORK    (OTR_CALL_BASE + 4) /* reserved for fork */
+#define OTR_CALL_FORK    (OTR_CALL_BASE + 4) /* arg0 a token: fork the proxy; the child attaches and starts
+                                               with the token in its mailbox; result: pid */
 #define OTR_CALL_SIGACTION (OTR_CALL_BASE + 5) /* arg0 signal, arg1 OTR_SIG_*, arg2 SA_* flags,
                                                arg3 sa_mask: what Linux is to do with it */
 #define OTR_CALL_SIGMASK (OTR_CALL_BASE + 6) /* arg0: the thread's mask, 64 bits */
@@ -123,7 +124,9 @@ struct otr_exec {
 	char     comm[16];
 	uint64_t sigmask;           /* of the first thread */
 	uint64_t ignored;           /* signals that are ignored, bit number - 1 */
-	uint64_t reserved[5];
+	uint64_t fork_token;        /* not 0: no segments; a copy of the process that posted
+	                               OTR_CALL_FORK with this token */
+	uint64_t reserved[4];
 	struct otr_exec_segment segment[OTR_EXEC_SEGMENTS];
 };
 struct otr_ctx_mailbox {

@@ -22,6 +22,7 @@ int64_t sys_msync(struct regs *r);
 /* threads.c */
 int64_t sys_clone(struct regs *r);
 int64_t sys_clone3(struct regs *r);
+int64_t sys_fork(struct regs *r);
 int64_t sys_exit(struct regs *r);
 int64_t sys_exit_group(struct regs *r);
 int64_t sys_set_tid_address(struct regs *r);

@@ -7,6 +7,7 @@
 #include "cokernel/lib/errno.h"
 #include "cokernel/mm/mm.h"
 #include "libpoxis/calls.h"
+#include "libpoxis/fork.h"
 #include "libpoxis/futex.h"
 #include "libpoxis/process.h"
 #include "libpoxis/signal.h"

@@ -75,7 +75,7 @@ static int protect(struct mm *mm, const struct otr_exec *e)
 	return 0;
 }
 
-static int load(struct thread *t, struct regs *r)
+int exec_load(struct thread *t, struct regs *r, bool first)
 {
 	struct process *p = t->process;
 	struct otr_exec *e = kmem_alloc(sizeof(*e));
@@ -91,9 +91,11 @@ static int load(struct thread *t, struct regs *r)
 		goto out;
 	str_copy(p->comm, e->comm, sizeof(p->comm));
 	p->mailbox->vdso = 0;
-	t->slot->twin_mask = t->sigmask = e->sigmask;
-	for (uint32_t i = 0; i < SIGNALS; i++)
-		p->action[i] = (struct signal_action){ .handler = e->ignored >> i & 1 };
+	if (first) {
+		t->slot->twin_mask = t->sigmask = e->sigmask;
+		for (uint32_t i = 0; i < SIGNALS; i++)
+			p->action[i] = (struct signal_action){ .handler = e->ignored >> i & 1 };
+	}
 	err = slot_call(t->slot, OTR_CALL_FILL, (uint64_t[6]){ 0 });
 	if (!err)
 		err = protect(p->mm, e);
@@ -113,7 +115,7 @@ void exec_main(void *arg)
 	struct thread *t = current_thread();
 	struct regs *r = thread_regs(t);
 	struct otr_status *s = boot_status();
-	int err = load(t, r);
+	int err = exec_load(t, r, true);
 
 	if (err) {
 		if (err != -EINTR)

@@ -9,6 +9,7 @@
 #include "cokernel/lib/string.h"
 #include "cokernel/mm/kmem.h"
 #include "cokernel/mm/mm.h"
+#include "libpoxis/fork.h"
 #include "libpoxis/futex.h"
 #include "libpoxis/slot.h"
 #include "libpoxis/user.h"
@@ -120,10 +121,20 @@ uint32_t process_count(void)
 	return load_relaxed(&count);
 }
 
+static struct slot *pop_slot(struct process *p)
+{
+	struct list *l;
+
+	spin_lock(&p->lock);
+	l = list_pop_front(&p->free_slots);
+	spin_unlock(&p->lock);
+	return l ? list_entry(l, struct slot, link) : NULL;
+}
+
 int process_start(struct process *p)
 {
 	struct thread *t;
-	struct slot *s;
+	uint64_t token;
 	int err;
 
 	spin_lock(&p->lock);
@@ -133,6 +144,13 @@ int process_start(struct process *p)
 	spin_unlock(&p->lock);
 	if (err)
 		return err;
+	token = load_relaxed(&p->mailbox->exec.fork_token);
+	if (token) {
+		err = fork_start(p, token);
+		if (err)
+			process_kill(p, SIGKILL);
+		return err;
+	}
 	t = thread_create(exec_main, NULL);
 	if (!t || thread_make_user(t, p->mm)) {
 		if (t)
@@ -140,13 +158,28 @@ int process_start(struct process *p)
 		process_kill(p, SIGKILL);
 		return -ENOMEM;
 	}
-	s = process_take_slot(p);
-	t->slot = s;
-	t->tid = s->tid;
-	err = process_start_thread(p, t);
+	err = process_add_first(p, t);
+	if (!err)
+		err = process_start_thread(p, t);
 	if (err)
 		thread_free(t);
 	return err;
+}
+
+bool process_start_is_long(struct process *p)
+{
+	return load_relaxed(&p->mailbox->exec.fork_token);
+}
+
+int process_add_first(struct process *p, struct thread *t)
+{
+	struct slot *s = pop_slot(p);
+
+	if (!s)
+		return -EAGAIN;
+	t->slot = s;
+	t->tid = s->tid;
+	return 0;
 }
 
 int process_start_thread(struct process *p, struct thread *t)
@@ -212,16 +245,6 @@ int process_add_twin(struct process *p, uint32_t slot, uint32_t tid)
 	return err;
 }
 
-static struct slot *pop_slot(struct process *p)
-{
-	struct list *l;
-
-	spin_lock(&p->lock);
-	l = list_pop_front(&p->free_slots);
-	spin_unlock(&p->lock);
-	return l ? list_entry(l, struct slot, link) : NULL;
-}
-
 struct slot *process_take_slot(struct process *p)
 {
 	struct slot *s = pop_slot(p);
@@ -281,9 +304,7 @@ void process_kill(struct process *p, int signal)
 	process_exit(p, (uint32_t)signal & 0x7f);
 }
 
-/* The process with the lowest context from *context on, referenced, and moves
- * *context behind it; NULL at the end. */
-static struct process *next_process(uint64_t *context)
+struct process *process_next(uint64_t *context)
 {
 	struct process *p = NULL;
 	struct tree_node *n;
@@ -304,7 +325,7 @@ void process_kill_all(int signal)
 	uint64_t context = 0;
 	struct process *p;
 
-	while ((p = next_process(&context))) {
+	while ((p = process_next(&context))) {
 		process_kill(p, signal);
 		process_put(p);
 	}
@@ -315,7 +336,7 @@ void process_evacuate_memory(paddr_t start, paddr_t end)
 	uint64_t context = 0;
 	struct process *p;
 
-	while ((p = next_process(&context))) {
+	while ((p = process_next(&context))) {
 		mm_evacuate(p->mm, start, end);
 		process_put(p);
 	}

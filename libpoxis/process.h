@@ -57,8 +57,15 @@ struct process *process_find(uint32_t context);
 void process_put(struct process *p);
 int process_add_slots(struct process *p, uint64_t page);
 int process_add_twin(struct process *p, uint32_t slot, uint32_t tid);
-/* Execs what the mailbox describes, in a first thread. */
+/* Execs what the mailbox describes, in a first thread, or forks. The second: may
+ * it take long, as a fork does? */
 int process_start(struct process *p);
+bool process_start_is_long(struct process *p);
+/* Gives the first thread its slot. */
+int process_add_first(struct process *p, struct thread *t);
+/* The process with the lowest context from *context on, referenced, and moves
+ * *context behind it; NULL at the end. */
+struct process *process_next(uint64_t *context);
 void process_stop(struct process *p);
 void process_continue(struct process *p);
 /* Ends it with a signal's status; returns before it is over. */
@@ -86,7 +93,9 @@ void process_work(struct thread *t, struct regs *r);
 /* Ends the calling thread. */
 noreturn_ void process_thread_exit(void);
 
-/* exec.c: the first thread's start. */
+/* exec.c: the first thread's start; and the same for execve, when the mailbox
+ * is filled. first: masks and ignored signals are the proxy's. */
 void exec_main(void *thread);
+int exec_load(struct thread *t, struct regs *r, bool first);
 
 #endif

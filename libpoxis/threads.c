@@ -9,6 +9,7 @@
 #include "cokernel/lib/string.h"
 #include "libpoxis/calls.h"
 #include "libpoxis/dispatch.h"
+#include "libpoxis/fork.h"
 #include "libpoxis/process.h"
 #include "libpoxis/slot.h"
 #include "libpoxis/user.h"
@@ -16,7 +17,7 @@
 /* uapi/linux/sched.h */
 enum {
 	CLONE_VM = 0x100, CLONE_FS = 0x200, CLONE_FILES = 0x400, CLONE_SIGHAND = 0x800,
-	CLONE_THREAD = 0x10000, CLONE_SYSVSEM = 0x40000, CLONE_SETTLS = 0x80000,
+	CLONE_VFORK = 0x4000, CLONE_THREAD = 0x10000, CLONE_SYSVSEM = 0x40000, CLONE_SETTLS = 0x80000,
 	CLONE_PARENT_SETTID = 0x100000, CLONE_CHILD_CLEARTID = 0x200000, CLONE_DETACHED = 0x400000,
 	CLONE_CHILD_SETTID = 0x1000000,
 };
@@ -47,8 +48,12 @@ static int64_t make_thread(struct regs *r, const struct clone_args *a)
 	struct slot *s;
 	int err;
 
+	if (!(a->flags & CLONE_VM) || a->flags & CLONE_VFORK)
+		return fork_call(me, &(struct fork_request){
+			.flags = a->flags, .stack = a->stack ? a->stack + a->stack_size : 0, .tls = a->tls,
+			.child_tid = a->child_tid, .parent_tid = a->parent_tid });
 	if ((a->flags & CLONE_NEEDED) != CLONE_NEEDED)
-		return dispatch_refuse(r, -ENOSYS, "processes (fork, vfork) are not built yet");
+		return dispatch_refuse(r, -EINVAL, "processes that share memory are not built");
 	if (a->flags & ~(uint64_t)CLONE_KNOWN)
 		return dispatch_refuse(r, -EINVAL, "a clone flag that is not built yet");
 	if (a->flags & CLONE_SETTLS && a->tls >= OTR_USER_END)
@@ -67,17 +72,12 @@ static int64_t make_thread(struct regs *r, const struct clone_args *a)
 	}
 	t->slot = s;
 	t->tid = s->tid;
-	fpu_save(me);
+	fork_save_user(me);
 	memcpy(t->fpu, me->fpu, cpu_features.xsave_bytes);
 	t->affinity = me->affinity;
 	t->sigmask = me->sigmask;
-	if (cpu_features.fsgsbase) {
-		__asm__ volatile("rdfsbase %0" : "=r"(t->fs_base));
-		t->gs_base = rdmsr(MSR_KERNEL_GS_BASE);
-	} else {
-		t->fs_base = me->fs_base;
-		t->gs_base = me->gs_base;
-	}
+	t->fs_base = me->fs_base;
+	t->gs_base = me->gs_base;
 	if (a->flags & CLONE_SETTLS)
 		t->fs_base = a->tls;
 	if (a->flags & CLONE_CHILD_CLEARTID)
@@ -123,6 +123,11 @@ int64_t sys_clone3(struct regs *r)
 	if (!a.stack != !a.stack_size)
 		return -EINVAL;
 	return make_thread(r, &a);
+}
+
+int64_t sys_fork(struct regs *r)
+{
+	return fork_call(current_thread(), &(struct fork_request){ 0 });
 }
 
 int64_t sys_exit(struct regs *r)

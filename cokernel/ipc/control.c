@@ -82,6 +82,10 @@ bool control_message_now(const struct otr_msg *m)
 		err = with_process(m, &p);
 		if (err)
 			break;
+		if (m->type == OTR_MSG_PROC_START && process_start_is_long(p)) {
+			process_put(p);
+			return false;
+		}
 		if (m->type == OTR_MSG_PROC_START)
 			err = process_start(p);
 		else if (m->type == OTR_MSG_PROC_KILL)
@@ -113,9 +117,17 @@ bool control_message_now(const struct otr_msg *m)
 
 void control_message_later(const struct otr_msg *m)
 {
+	struct process *p;
 	int64_t err;
 
 	switch (m->type) {
+	case OTR_MSG_PROC_START:
+		err = with_process(m, &p);
+		if (!err) {
+			err = process_start(p);
+			process_put(p);
+		}
+		break;
 	case OTR_MSG_PROC_REAP:
 		err = process_reap((uint32_t)m->arg[0]);
 		break;

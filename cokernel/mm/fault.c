@@ -4,6 +4,7 @@
 #include "cokernel/lib/atomic.h"
 #include "cokernel/lib/errno.h"
 #include "cokernel/lib/string.h"
+#include "cokernel/mm/kmem.h"
 #include "cokernel/mm/mm_internal.h"
 #include "cokernel/sched/thread.h"
 
@@ -42,6 +43,7 @@ struct need {
 	uint32_t prot;
 	bool copy;                  /* of the frame below, which is shared */
 	paddr_t from;
+	struct parked_page *parked; /* for the frame below */
 };
 
 /* 1: nothing to do; 0: *n says what; else -errno. */
@@ -64,13 +66,17 @@ static int examine(struct mm *mm, uint64_t va, uint32_t access, struct need *n)
 	if (pte_used(*e)) {
 		struct page *p = phys_to_page(PADDR(*e & PTE_ADDR));
 
-		if (!(*e & PTE_COW) || level)
+		if (!(*e & PTE_COW))
 			return -EACCES;
 		if (atomic_load(&p->refs) == 1) {
 			store_relaxed(e, (*e & ~PTE_COW) | PTE_WRITE);
 			return 1;
 		}
 		n->copy = true;
+		if (level == 1) {
+			n->va = large;
+			n->order = ORDER_LARGE;
+		}
 		n->from = PADDR(*e & PTE_ADDR);
 		page_get(p);
 		return 0;
@@ -93,9 +99,12 @@ static int install(struct mm *mm, const struct need *n, struct page *p)
 	if (n->copy) {
 		if ((old & PTE_ADDR) != n->from.v || !(old & PTE_COW))
 			return -EEXIST;
-		store_release(e, page_to_phys(p).v | pte_flags(n->prot));
-		tlb_flush(mm, n->va, n->va + PAGE_SIZE);
-		zap_push(mm, n->va, n->va + PAGE_SIZE);
+		store_release(e, page_to_phys(p).v | pte_flags(n->prot) |
+			      (n->order == ORDER_LARGE ? PTE_LARGE : 0));
+		tlb_flush(mm, n->va, n->va + (PAGE_SIZE << n->order));
+		/* The reference of the entry, while the proxy may still map it. */
+		quarantine_add_shared(mm, n->parked);
+		zap_push(mm, n->va, n->va + (PAGE_SIZE << n->order));
 		return 0;
 	}
 	if (pte_used(old))
@@ -133,22 +142,26 @@ int mm_fault_nowait(struct mm *mm, uint64_t va, uint32_t access)
 		if (ret)
 			return ret > 0 ? 0 : ret;
 		/* Zeroing 2 MiB takes long: without the lock. */
-		if (n.order)
+		n.parked = n.copy ? quarantine_prepare(phys_to_page(n.from)) : NULL;
+		if (n.copy)
+			p = n.parked ? page_alloc_movable(n.order) : NULL;
+		else if (n.order)
 			p = zeroed_page(n.order);
-		if (!p) {
+		if (!p && !n.copy) {
 			n.order = 0;
 			n.va = ALIGN_DOWN(va, PAGE_SIZE);
-			p = n.copy ? page_alloc_movable(0) : zeroed_page(0);
+			p = zeroed_page(0);
 		}
 		if (!p) {
 			if (n.copy)
 				page_put(phys_to_page(n.from));
+			kmem_free(n.parked);
 			if (mm_collect(mm))
 				continue;
 			return -ENOMEM;
 		}
 		if (n.copy)
-			memcpy(page_to_virt(p), phys_to_virt(n.from), PAGE_SIZE);
+			memcpy(page_to_virt(p), phys_to_virt(n.from), PAGE_SIZE << n.order);
 		spin_lock(&mm->lock);
 		ret = examine(mm, va, access, &again);
 		if (ret > 0)
@@ -156,7 +169,8 @@ int mm_fault_nowait(struct mm *mm, uint64_t va, uint32_t access)
 		if (!ret) {
 			if (again.copy)
 				page_put(phys_to_page(again.from));
-			if (again.copy != n.copy || again.prot != n.prot || (n.order && !again.order))
+			if (again.copy != n.copy || again.prot != n.prot || (n.order && !again.order) ||
+			    (n.copy && again.order != n.order))
 				ret = -EEXIST;
 			else
 				ret = install(mm, &n, p);
@@ -164,10 +178,10 @@ int mm_fault_nowait(struct mm *mm, uint64_t va, uint32_t access)
 		spin_unlock(&mm->lock);
 		if (n.copy)
 			page_put(phys_to_page(n.from));     /* examine()'s */
-		if (n.copy && !ret)
-			page_put(phys_to_page(n.from));     /* the entry's */
-		if (ret)
+		if (ret) {
 			page_put(p);
+			kmem_free(n.parked);
+		}
 		if (ret != -EEXIST)
 			return ret;
 	}

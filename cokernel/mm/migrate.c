@@ -67,7 +67,7 @@ static int begin(struct mm *mm, struct batch *b, paddr_t start, paddr_t end)
 			m->entry = *e;
 			m->to = page_alloc_movable(m->order);
 			/* No 2 MiB in one piece: small pages will do. */
-			if (!m->to && m->order && !pages_split_large(e))
+			if (!m->to && m->order && !pages_split_large(mm, e, b->next_va))
 				continue;
 			if (!m->to) {
 				err = -ENOMEM;

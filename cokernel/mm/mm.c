@@ -25,6 +25,7 @@ struct mm *mm_create(struct otr_ctx_private *zaps)
 		return NULL;
 	}
 	list_init(&mm->quarantine);
+	list_init(&mm->shared_quarantine);
 	mm->vmas.seed = (uint32_t)rdtsc();
 	mm->mmap_top = OTR_USER_END;
 	mm->zaps = zaps;
@@ -59,6 +60,10 @@ void mm_destroy(struct mm *mm)
 	pages_free_all(mm);
 	while ((l = list_pop_front(&mm->quarantine)))
 		page_put(list_entry(l, struct page, link));
+	while ((l = list_pop_front(&mm->shared_quarantine))) {
+		page_put(list_entry(l, struct parked_page, link)->page);
+		kmem_free(list_entry(l, struct parked_page, link));
+	}
 	kvm_root_free(mm->root);
 	kmem_free(mm);
 }
@@ -83,7 +88,7 @@ static bool range_ok(uint64_t addr, uint64_t bytes)
 
 /* Takes the lock when no page is being moved: those who change the address
  * space wait for mm_evacuate()'s batch, which is bounded. */
-static void lock_settled(struct mm *mm)
+void lock_settled(struct mm *mm)
 {
 	for (;;) {
 		spin_lock(&mm->lock);

@@ -53,6 +53,7 @@ struct mm {
 	uint64_t overflow_start, overflow_end;  /* waits for room in the ring */
 	struct list quarantine;     /* pages; tag: the zap that must be done */
 	uint64_t quarantine_pages;
+	struct list shared_quarantine;  /* struct parked_page: frames that others map too */
 };
 
 /* Asks the host to apply all zaps now, once for each state of the ring. */
@@ -77,6 +78,9 @@ int64_t mm_remap(struct mm *mm, uint64_t old, uint64_t old_bytes, uint64_t new_b
 int mm_discard(struct mm *mm, uint64_t addr, uint64_t bytes);
 /* brk(2): the new break, or the old one if it cannot be had. */
 uint64_t mm_brk(struct mm *mm, uint64_t addr);
+/* Makes `child`, which is empty, a copy: all frames shared until one side writes.
+ * *seq: the parent's zaps below it must be applied before the child may run. */
+int mm_fork(struct mm *parent, struct mm *child, uint64_t *seq);
 /* Empties it for exec. */
 void mm_clear(struct mm *mm);
 
@@ -93,6 +97,8 @@ int mm_populate(struct mm *mm, uint64_t va, uint64_t bytes, uint32_t access);
 /* The number up to which zaps must be applied for a call made now; pushes what
  * waits for room first. */
 uint64_t mm_zap_seq(struct mm *mm);
+/* All zaps below seq are applied. */
+bool mm_zapped(struct mm *mm, uint64_t seq);
 /* Frees quarantined frames whose zaps are done; returns pages freed. */
 uint64_t mm_collect(struct mm *mm);
 

@@ -41,13 +41,28 @@ int pages_remove(struct mm *mm, uint64_t start, uint64_t end);
 int pages_protect(struct mm *mm, uint64_t start, uint64_t end, uint32_t prot);
 /* Moves the entries of a range elsewhere; the target has none. -ENOMEM. */
 int pages_move(struct mm *mm, uint64_t from, uint64_t to, uint64_t bytes);
-/* Turns the 2 MiB page of an entry into 512 small ones with the same rights. */
-int pages_split_large(uint64_t *e);
+/* Turns the 2 MiB page of an entry into 512 small ones with the same rights; a
+ * shared one is copied first. */
+int pages_split_large(struct mm *mm, uint64_t *e, uint64_t va);
+void lock_settled(struct mm *mm);
 void pages_free_all(struct mm *mm);
 void tlb_flush(struct mm *mm, uint64_t start, uint64_t end);
 /* zap.c */
 void zap_push(struct mm *mm, uint64_t start, uint64_t end);
 void quarantine_add(struct mm *mm, struct page *p);
+/* The same for a frame that other address spaces have as well (its link is not
+ * ours). Memory for it is taken by the first, given to the second. */
+struct parked_page {
+	struct list link;
+	struct page *page;
+	uint64_t tag;
+};
+struct parked_page *quarantine_prepare(struct page *p);
+void quarantine_add_shared(struct mm *mm, struct parked_page *q);
+static inline bool page_is_shared(const struct page *p)
+{
+	return atomic_load(&p->refs) > 1;
+}
 /* Zaps that the host has applied. */
 uint64_t zap_done(struct mm *mm);
 

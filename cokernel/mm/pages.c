@@ -3,6 +3,7 @@
 #include "cokernel/arch/x86_64/x86.h"
 #include "cokernel/lib/atomic.h"
 #include "cokernel/lib/errno.h"
+#include "cokernel/lib/string.h"
 #include "cokernel/mm/kvm.h"
 #include "cokernel/mm/mm_internal.h"
 
@@ -60,14 +61,41 @@ static uint64_t span(int level)
 	return 1ull << (PAGE_SHIFT + 9 * level);
 }
 
-int pages_split_large(uint64_t *e)
+/* A large frame of our own in place of a shared one; it stays marked for copying,
+ * so that the first write finds it unshared and writable. */
+static int unshare_large(struct mm *mm, uint64_t *e, uint64_t va)
 {
-	uint64_t v = *e, flags = v & ~(PTE_ADDR | PTE_LARGE), pa = v & PTE_ADDR;
+	struct page *old = phys_to_page(PADDR(*e & PTE_ADDR)), *fresh = page_alloc_movable(ORDER_LARGE);
+	struct parked_page *q = fresh ? quarantine_prepare(old) : NULL;
+
+	if (!q) {
+		if (fresh)
+			page_put(fresh);
+		return -ENOMEM;
+	}
+	memcpy(page_to_virt(fresh), page_to_virt(old), LARGE_SIZE);
+	va = ALIGN_DOWN(va, LARGE_SIZE);
+	store_release(e, page_to_phys(fresh).v | (*e & ~PTE_ADDR));
+	tlb_flush(mm, va, va + LARGE_SIZE);
+	quarantine_add_shared(mm, q);
+	zap_push(mm, va, va + LARGE_SIZE);
+	return 0;
+}
+
+int pages_split_large(struct mm *mm, uint64_t *e, uint64_t va)
+{
 	paddr_t table = page_alloc_table();
-	uint64_t *t;
+	uint64_t *t, v, flags, pa;
 
 	if (!table.v)
 		return -ENOMEM;
+	if (page_is_shared(phys_to_page(PADDR(*e & PTE_ADDR))) && unshare_large(mm, e, va)) {
+		page_put(phys_to_page(table));
+		return -ENOMEM;
+	}
+	v = *e;
+	flags = v & ~(PTE_ADDR | PTE_LARGE);
+	pa = v & PTE_ADDR;
 	t = phys_to_virt(table);
 	for (uint64_t i = 0; i < 512; i++)
 		t[i] = (pa + i * PAGE_SIZE) | flags;
@@ -88,7 +116,7 @@ static uint64_t *leaf_in(struct mm *mm, uint64_t va, uint64_t start, uint64_t en
 	if (!pte_used(*e))
 		return NULL;
 	if (*level == 1 && (ALIGN_DOWN(va, LARGE_SIZE) < start || *next > end)) {
-		*err = pages_split_large(e);
+		*err = pages_split_large(mm, e, va);
 		if (*err)
 			return NULL;
 		e = pt_walk(mm->root, va, level);
@@ -100,7 +128,7 @@ static uint64_t *leaf_in(struct mm *mm, uint64_t va, uint64_t start, uint64_t en
 int pages_remove(struct mm *mm, uint64_t start, uint64_t end)
 {
 	uint64_t va = start, next;
-	struct list gone = LIST_INIT(gone), *l;
+	struct list gone = LIST_INIT(gone), shared = LIST_INIT(shared), *l;
 	bool any = false;
 	int err = 0;
 
@@ -121,19 +149,31 @@ int pages_remove(struct mm *mm, uint64_t start, uint64_t end)
 		if (!e)
 			continue;
 		v = *e;
+		p = phys_to_page(PADDR(v & PTE_ADDR));
+		if (page_is_shared(p)) {
+			struct parked_page *q = quarantine_prepare(p);
+
+			if (!q) {
+				err = -ENOMEM;
+				break;
+			}
+			list_push_back(&shared, &q->link);
+		} else {
+			list_push_back(&gone, &p->link);
+		}
 		store_relaxed(e, 0);
 		any = true;
-		p = phys_to_page(PADDR(v & PTE_ADDR));
 		mm->resident_pages -= 1ul << (9 * level);
-		list_push_back(&gone, &p->link);
 	}
 	if (any)
 		tlb_flush(mm, start, end);
 	while ((l = list_pop_front(&gone)))
 		quarantine_add(mm, list_entry(l, struct page, link));
+	while ((l = list_pop_front(&shared)))
+		quarantine_add_shared(mm, list_entry(l, struct parked_page, link));
 	if (any)
 		zap_push(mm, start, end);
-	return 0;
+	return err;
 }
 
 int pages_protect(struct mm *mm, uint64_t start, uint64_t end, uint32_t prot)
@@ -180,7 +220,7 @@ int pages_move(struct mm *mm, uint64_t from, uint64_t to, uint64_t bytes)
 		if (err)
 			return err;
 		if (e && level == 1 && !same_large) {
-			err = pages_split_large(e);
+			err = pages_split_large(mm, e, va);
 			if (err)
 				return err;
 			next = va;

@@ -6,6 +6,7 @@
  */
 #include "cokernel/ipc/host.h"
 #include "cokernel/lib/atomic.h"
+#include "cokernel/mm/kmem.h"
 #include "cokernel/mm/mm_internal.h"
 
 void mm_ask_zap(struct mm *mm)
@@ -23,6 +24,11 @@ uint64_t zap_done(struct mm *mm)
 	uint64_t head = load_acquire(&mm->zaps->zap_head);
 
 	return head <= mm->zap_tail ? head : 0;
+}
+
+bool mm_zapped(struct mm *mm, uint64_t seq)
+{
+	return !mm->zaps || zap_done(mm) >= seq;
 }
 
 static bool publish(struct mm *mm, uint64_t start, uint64_t end)
@@ -70,13 +76,51 @@ void quarantine_add(struct mm *mm, struct page *p)
 	mm->quarantine_pages += 1ul << p->order;
 }
 
+struct parked_page *quarantine_prepare(struct page *p)
+{
+	struct parked_page *q = kmem_alloc(sizeof(*q));
+
+	if (q)
+		q->page = p;
+	return q;
+}
+
+void quarantine_add_shared(struct mm *mm, struct parked_page *q)
+{
+	if (!mm->zaps) {
+		page_put(q->page);
+		kmem_free(q);
+		return;
+	}
+	q->tag = mm->zap_tail + (mm->overflow_end ? 1 : 0);
+	list_push_back(&mm->shared_quarantine, &q->link);
+}
+
+static uint64_t collect_shared(struct mm *mm, uint64_t done)
+{
+	uint64_t freed = 0;
+
+	while (!list_empty(&mm->shared_quarantine)) {
+		struct parked_page *q = list_first(&mm->shared_quarantine, struct parked_page, link);
+
+		if (q->tag >= done)
+			break;
+		list_remove(&q->link);
+		freed++;
+		page_put(q->page);
+		kmem_free(q);
+	}
+	return freed;
+}
+
 static uint64_t collect_locked(struct mm *mm)
 {
-	uint64_t done, freed = 0;
+	uint64_t done, freed = 0, shared;
 
-	if (!mm->zaps || list_empty(&mm->quarantine))
+	if (!mm->zaps || (list_empty(&mm->quarantine) && list_empty(&mm->shared_quarantine)))
 		return 0;
 	done = zap_done(mm);
+	shared = collect_shared(mm, done);
 	while (!list_empty(&mm->quarantine)) {
 		struct page *p = list_first(&mm->quarantine, struct page, link);
 
@@ -87,7 +131,7 @@ static uint64_t collect_locked(struct mm *mm)
 		page_put(p);
 	}
 	mm->quarantine_pages -= freed;
-	return freed;
+	return freed + shared;
 }
 
 uint64_t mm_collect(struct mm *mm)

@@ -60,6 +60,12 @@ struct thread *thread_create(void (*fn)(void *arg), void *arg)
 	return t;
 }
 
+void thread_set_argument(struct thread *t, void *arg)
+{
+	/* r13 in the frame that thread_create() made. */
+	((uint64_t *)t->rsp)[2] = (uint64_t)arg;
+}
+
 int thread_make_user(struct thread *t, struct mm *mm)
 {
 	t->fpu = fpu_alloc();

@@ -58,6 +58,8 @@ struct thread {
 	uint64_t saved_mask;        /* comes back after a call with a mask of its own */
 	bool mask_saved;
 	uint64_t altstack[3];       /* stack_t: sp, flags, size; the thread's own */
+	uint64_t fork_token;        /* not 0: waits in fork; process->lock */
+	const struct fork_request *fork;
 	struct list futex_link;
 	uint64_t futex_key[2];
 	uint32_t futex_bits;
@@ -72,6 +74,8 @@ static inline struct regs *thread_regs(struct thread *t)
 
 /* A thread that runs fn(arg) in the kernel; not queued yet. NULL: no memory. */
 struct thread *thread_create(void (*fn)(void *arg), void *arg);
+/* What fn of a thread that has not run yet gets. */
+void thread_set_argument(struct thread *t, void *arg);
 /* Gives it vector state for user mode; -ENOMEM. */
 int thread_make_user(struct thread *t, struct mm *mm);
 /* Frees a thread that never ran. */

@@ -11,32 +11,27 @@
 
 #include "tools/proxy/proxy.h"
 
-typedef long (*special_call)(struct proxy *p, long nr, const uint64_t a[6]);
-
-static long plain(long nr, const uint64_t a[6])
-{
-	return raw_syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
-}
+typedef long (*special_call)(struct twin *t, long nr, const uint64_t a[6], uint32_t done);
 
 /* The first argument is a descriptor that must be the program's. */
-static long with_fd(struct proxy *p, long nr, const uint64_t a[6])
+static long with_fd(struct twin *t, long nr, const uint64_t a[6], uint32_t done)
 {
-	return hide_is_hidden(a[0]) ? -EBADF : plain(nr, a);
+	return hide_is_hidden(a[0]) ? -EBADF : call_linux(a, nr, &t->forwarded, done);
 }
 
-static long with_two_fds(struct proxy *p, long nr, const uint64_t a[6])
+static long with_two_fds(struct twin *t, long nr, const uint64_t a[6], uint32_t done)
 {
-	return hide_is_hidden(a[0]) || hide_is_hidden(a[1]) ? -EBADF : plain(nr, a);
+	return hide_is_hidden(a[0]) || hide_is_hidden(a[1]) ? -EBADF : call_linux(a, nr, &t->forwarded, done);
 }
 
 /* In pieces, around what is hidden. */
-static long close_range_(struct proxy *p, long nr, const uint64_t a[6])
+static long close_range_(struct twin *t, long nr, const uint64_t a[6], uint32_t done)
 {
 	uint32_t from = (uint32_t)a[0], last = (uint32_t)a[1], gap;
 	long ret;
 
 	if (from > last || hide_next(from) > last)
-		return plain(nr, a);
+		return call_linux(a, nr, &t->forwarded, done);
 	do {
 		gap = hide_next(from);
 		ret = 0;
@@ -47,18 +42,18 @@ static long close_range_(struct proxy *p, long nr, const uint64_t a[6])
 	return ret;
 }
 
-static long readlink_(struct proxy *p, long nr, const uint64_t a[6])
+static long readlink_(struct twin *t, long nr, const uint64_t a[6], uint32_t done)
 {
 	long ret;
 
-	return self_readlink(p, a[0], a[1], a[2], &ret) ? ret : plain(nr, a);
+	return self_readlink(t->p, a[0], a[1], a[2], &ret) ? ret : call_linux(a, nr, &t->forwarded, done);
 }
 
-static long readlinkat_(struct proxy *p, long nr, const uint64_t a[6])
+static long readlinkat_(struct twin *t, long nr, const uint64_t a[6], uint32_t done)
 {
 	long ret;
 
-	return self_readlink(p, a[1], a[2], a[3], &ret) ? ret : plain(nr, a);
+	return self_readlink(t->p, a[1], a[2], a[3], &ret) ? ret : call_linux(a, nr, &t->forwarded, done);
 }
 
 static const special_call special[512] = {
@@ -86,13 +81,21 @@ static long fill(struct proxy *p)
 	return 0;
 }
 
-static long request(struct proxy *p, uint32_t nr, const uint64_t a[6])
+static long request(struct twin *t, uint32_t nr, const uint64_t a[6])
 {
 	switch (nr) {
 	case OTR_CALL_FILL:
-		return fill(p);
+		return fill(t->p);
 	case OTR_CALL_TWINS:
-		return serve_add_twins(p, a[0]);
+		return serve_add_twins(t->p, a[0]);
+	case OTR_CALL_FORK:
+		return fork_call(t->p, a[0]);
+	case OTR_CALL_EXEC:
+		return exec_call(t->p, a);
+	case OTR_CALL_SIGACTION:
+		return signal_action(a[0], a[1], a[2]);
+	case OTR_CALL_SIGMASK:
+		return signal_mask(t, a[0]);
 	case OTR_CALL_EXIT:
 		return 0;
 	default:
@@ -100,11 +103,11 @@ static long request(struct proxy *p, uint32_t nr, const uint64_t a[6])
 	}
 }
 
-long call_execute(struct proxy *p, uint32_t nr, const uint64_t a[6])
+long call_execute(struct twin *t, uint32_t nr, const uint64_t a[6], uint32_t done)
 {
 	if (nr >= OTR_CALL_BASE)
-		return request(p, nr, a);
+		return request(t, nr, a);
 	if (nr < sizeof(special) / sizeof(special[0]) && special[nr])
-		return special[nr](p, nr, a);
-	return plain(nr, a);
+		return special[nr](t, nr, a, done);
+	return call_linux(a, nr, &t->forwarded, done);
 }

@@ -60,6 +60,12 @@ int hide_fd(int fd)
 	return to;
 }
 
+void hide_close_all(void)
+{
+	while (hidden_count)
+		close((int)hidden[--hidden_count]);
+}
+
 bool hide_is_hidden(uint64_t fd)
 {
 	uint32_t i;

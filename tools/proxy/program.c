@@ -279,16 +279,16 @@ static int describe(struct outrigger *o, struct program *p)
 	return 0;
 }
 
-int program_open(struct outrigger *o, struct program *p, char **argv, char **envp)
+static int start_with(struct outrigger *o, struct program *p, char **argv, char **envp)
 {
-	int ret;
-
 	memset(p, 0, sizeof(*p));
 	p->exe.fd = p->interpreter.fd = -1;
 	p->envp = envp;
-	ret = copy_argv(o, p, argv);
-	if (!ret)
-		ret = find(o, p, argv[0]);
+	return copy_argv(o, p, argv);
+}
+
+static int go_on(struct outrigger *o, struct program *p, int ret)
+{
 	if (!ret)
 		ret = open_exe(o, p);
 	if (!ret)
@@ -302,6 +302,26 @@ int program_open(struct outrigger *o, struct program *p, char **argv, char **env
 	if (ret)
 		program_close(p);
 	return ret;
+}
+
+int program_open(struct outrigger *o, struct program *p, char **argv, char **envp)
+{
+	int ret = start_with(o, p, argv, envp);
+
+	return go_on(o, p, ret ? ret : find(o, p, argv[0]));
+}
+
+int program_open_file(struct outrigger *o, struct program *p, char *path, char **argv, char **envp)
+{
+	int ret = start_with(o, p, argv, envp);
+
+	if (!ret && (!*path || strlen(path) >= sizeof(p->path)))
+		ret = *path ? -ENAMETOOLONG : -ENOENT;
+	if (!ret) {
+		p->execfn = path;
+		strcpy(p->path, path);
+	}
+	return go_on(o, p, ret);
 }
 
 static void close_fd(int *fd)

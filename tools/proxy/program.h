@@ -33,6 +33,8 @@ struct program {
 /* -ENOENT: there is no such program (a shell says 127); other errors: it cannot
  * be run (126). The sentence is in o->error. */
 int program_open(struct outrigger *o, struct program *p, char **argv, char **envp);
+/* The same for a path that is not looked for on PATH; -errno as of execve(2). */
+int program_open_file(struct outrigger *o, struct program *p, char *path, char **argv, char **envp);
 /* Copies everything to its place in this process, which shares the program's
  * addresses: 0 or -errno. Closes the files. */
 int program_fill(struct outrigger *o, struct program *p, uint64_t vdso);

@@ -109,6 +109,7 @@ static int start_watch(struct proxy *p)
 {
 	char path[128];
 	pthread_attr_t attr;
+	uint64_t mask;
 	pthread_t t;
 	int ret;
 
@@ -120,7 +121,9 @@ static int start_watch(struct proxy *p)
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, WATCH_STACK);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	mask = signal_block_all();
 	ret = pthread_create(&t, &attr, watch, p);
+	signal_restore(mask);
 	pthread_attr_destroy(&attr);
 	return ret ? outrigger_fail(&p->o, -ret, "the proxy's watching thread: %s", strerror(ret)) : 0;
 }
@@ -154,13 +157,13 @@ static int attach(struct proxy *p)
 	return 0;
 }
 
-static int start(struct proxy *p)
+static int start(struct proxy *p, const struct otr_exec *exec)
 {
 	struct otr_ioc_slot s = {
 		.req = { sizeof(s), sizeof(p->o.error), (uintptr_t)p->o.error },
 	};
 
-	memcpy(&p->mailbox->exec, &p->program.exec, sizeof(p->mailbox->exec));
+	memcpy(&p->mailbox->exec, exec, sizeof(p->mailbox->exec));
 	p->o.error[0] = 0;
 	if (ioctl(p->o.fd, OTR_IOC_START, &s) < 0)
 		return p->o.error[0] ? -errno :
@@ -178,12 +181,36 @@ static bool may_spin(void)
 	       (sched_getaffinity(0, sizeof(set), &set) || CPU_COUNT(&set) > 1);
 }
 
+int proxy_reattach(struct proxy *p, uint64_t token, struct twin **first)
+{
+	static struct twin twin;    /* of the child that this process is now */
+	struct otr_exec fork = { .version = OTR_ABI_VERSION, .fork_token = token };
+	int ret;
+
+	hide_close_all();
+	p->page_count = 0;
+	atomic_store(&p->zaps, 0);
+	ret = outrigger_open(&p->o, false);
+	if (!ret) {
+		p->o.fd = hide_fd(p->o.fd);
+		ret = attach(p);
+	}
+	if (!ret)
+		ret = serve_join(p, &p->o, &twin);
+	if (!ret)
+		ret = start_watch(p);
+	if (!ret) {
+		*first = &twin;
+		ret = start(p, &fork);
+	}
+	return ret;
+}
+
 int proxy_run(struct outrigger *o, const char *partition, char **argv, char **envp)
 {
 	static struct proxy proxy;  /* outlives this function: other threads use it */
 	struct proxy *p = &proxy;
-	struct otr_slot *shared;
-	uint32_t slot;
+	static struct twin main_twin;
 	int ret;
 
 	p->partition = partition;
@@ -200,17 +227,18 @@ int proxy_run(struct outrigger *o, const char *partition, char **argv, char **en
 		ret = attach(p);
 	}
 	if (!ret)
-		ret = serve_join(p, &p->o, &slot, &shared);
+		ret = serve_join(p, &p->o, &main_twin);
 	if (!ret)
 		ret = start_watch(p);
 	if (!ret) {
 		title_set(&p->program);
-		ret = start(p);
+		signal_describe(&p->program.exec);
+		ret = start(p, &p->program.exec);
 	}
 	if (ret) {
 		memcpy(o->error, p->o.error, sizeof(o->error));
 		program_close(&p->program);
 		return 125;
 	}
-	serve(p, slot, shared);
+	serve(&main_twin);
 }

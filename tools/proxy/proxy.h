@@ -7,8 +7,11 @@
  *   proxy.c     attaching, mappings, start, end
  *   serve.c     a twin: waits for posted calls, executes them
  *   calls.c     the few calls that are not executed as they are
+ *   signals.c   signals that the program handles
+ *   fork.c, exec.c   fork and execve
  *   self.c      what the program reads about itself
  *   title.c     how the process looks in /proc
+ *   signal.c    signals, on their way to the program's handlers
  *   hide.c      keeps the proxy's own descriptors out of the program's way
  */
 #ifndef PROXY_PROXY_H
@@ -43,6 +46,18 @@ struct proxy {
 	struct otr_slot *slots[PROXY_PAGES];
 };
 
+/* A thread of the proxy that serves a slot. */
+struct twin {
+	struct proxy *p;
+	uint32_t slot;
+	struct otr_slot *shared;
+	uint32_t forwarded;         /* signals; written by forward() on this thread */
+	bool held;                  /* all signals are blocked until the slot is free */
+	uint64_t mask;              /* what the program wants blocked */
+};
+/* The calling thread's, NULL if it is no twin. */
+extern __thread struct twin *proxy_twin;
+
 /* Runs argv in the partition with envp. Returns only if it did not start: 125
  * for failures of our own, 126, 127 as a shell; the sentence is in o->error. */
 int proxy_run(struct outrigger *o, const char *partition, char **argv, char **envp);
@@ -53,13 +68,25 @@ _Noreturn void proxy_fail(struct proxy *p, int status);
 
 /* serve.c */
 /* Makes the calling thread a twin. */
-int serve_join(struct proxy *p, struct outrigger *o, uint32_t *slot, struct otr_slot **shared);
-_Noreturn void serve(struct proxy *p, uint32_t slot, struct otr_slot *shared);
+int serve_join(struct proxy *p, struct outrigger *o, struct twin *t);
+_Noreturn void serve(struct twin *t);
 /* Makes count more twins: how many it could. */
 int serve_add_twins(struct proxy *p, uint64_t count);
+/* Rings the co-kernel for the twin's slot. */
+void serve_kick(struct twin *t);
 
 /* calls.c */
-long call_execute(struct proxy *p, uint32_t nr, const uint64_t arg[6]);
+long call_execute(struct twin *t, uint32_t nr, const uint64_t arg[6], uint32_t sig_done);
+/* signal.c. Makes a Linux call, or answers -OTR_AGAIN if *forwarded != done. */
+__attribute__((visibility("hidden")))
+long call_linux(const uint64_t a[6], long nr, const uint32_t *forwarded, uint32_t done);
+
+/* fork.c, exec.c: OTR_CALL_FORK, OTR_CALL_EXEC */
+long fork_call(struct proxy *p, uint64_t token);
+long exec_call(struct proxy *p, const uint64_t a[6]);
+/* proxy.c: in a forked child, a context of its own, started with the token; the
+ * calling thread is its first twin. */
+int proxy_reattach(struct proxy *p, uint64_t token, struct twin **first);
 
 /* self.c */
 /* Answers readlink() if the path names the program itself. */
@@ -68,10 +95,26 @@ bool self_readlink(struct proxy *p, uint64_t path, uint64_t to, uint64_t bytes, 
 /* title.c */
 void title_set(const struct program *p);
 
+/* signal.c */
+/* Threads that are not the program's receive no signals. The old mask. */
+uint64_t signal_block_all(void);
+void signal_restore(uint64_t mask);
+/* OTR_CALL_SIGACTION, OTR_CALL_SIGMASK: 0 or -errno. */
+long signal_action(uint64_t number, uint64_t how, uint64_t flags);
+long signal_mask(struct twin *t, uint64_t mask);
+/* Tells the co-kernel what the program inherits. */
+void signal_describe(struct otr_exec *x);
+/* For execve: what the program handled gets its default action. */
+void signal_default_handlers(void);
+/* A signal waits for the slot to be free: true while it does, after a moment. */
+bool signal_held(struct twin *t);
+
 /* hide.c */
 /* Moves a descriptor out of the way; it stays close-on-exec. The new one. */
 int hide_fd(int fd);
 bool hide_is_hidden(uint64_t fd);
+/* In a forked child: what the parent hid is none of ours. */
+void hide_close_all(void);
 /* The next hidden descriptor from `from` on, or UINT32_MAX. */
 uint32_t hide_next(uint32_t from);
 

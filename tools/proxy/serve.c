@@ -19,6 +19,8 @@
 #define TWIN_STACK (64u << 10)
 #define TWINS_AT_ONCE 64u
 
+__thread struct twin *proxy_twin;
+
 /* ---- Becoming a twin ---- */
 
 /* Maps a page of slots once for all threads. */
@@ -46,22 +48,24 @@ static struct otr_slot *slots_of(struct proxy *p, struct outrigger *o, uint32_t 
 	return s;
 }
 
-int serve_join(struct proxy *p, struct outrigger *o, uint32_t *slot, struct otr_slot **shared)
+int serve_join(struct proxy *p, struct outrigger *o, struct twin *t)
 {
-	struct otr_ioc_twin t = {
-		.req = { sizeof(t), sizeof(o->error), (uintptr_t)o->error },
+	struct otr_ioc_twin r = {
+		.req = { sizeof(r), sizeof(o->error), (uintptr_t)o->error },
 	};
 	struct otr_slot *s;
 
 	o->error[0] = 0;
-	if (ioctl(p->o.fd, OTR_IOC_TWIN, &t) < 0)
+	if (ioctl(p->o.fd, OTR_IOC_TWIN, &r) < 0)
 		return o->error[0] ? -errno : outrigger_fail(o, -errno, "a thread of the proxy was refused: %s",
 							      strerror(errno));
-	s = slots_of(p, o, t.page);
+	s = slots_of(p, o, r.page);
 	if (!s)
 		return -ENOMEM;
-	*slot = t.slot;
-	*shared = s + t.slot % OTR_SLOTS_PER_PAGE;
+	*t = (struct twin){
+		.p = p, .slot = r.slot, .shared = s + r.slot % OTR_SLOTS_PER_PAGE, .mask = ~0ull,
+	};
+	proxy_twin = t;
 	return 0;
 }
 
@@ -71,14 +75,14 @@ struct twin_start {
 	uint32_t joined;
 };
 
+/* Starts with all signals blocked: the program's thread will say what it wants. */
 static void *twin_main(void *arg)
 {
 	struct twin_start *start = arg;
 	struct proxy *p = start->p;
 	struct outrigger o = { .fd = -1 };
-	struct otr_slot *shared;
-	uint32_t slot;
-	int ret = serve_join(p, &o, &slot, &shared);
+	struct twin me;
+	int ret = serve_join(p, &o, &me);
 
 	pthread_mutex_lock(&p->lock);
 	start->waiting--;
@@ -86,16 +90,16 @@ static void *twin_main(void *arg)
 	pthread_cond_broadcast(&p->changed);
 	pthread_mutex_unlock(&p->lock);
 	if (!ret)
-		serve(p, slot, shared);
+		serve(&me);
 	return NULL;
 }
 
 int serve_add_twins(struct proxy *p, uint64_t count)
 {
 	struct twin_start start = { .p = p };
+	uint64_t mask = signal_block_all(), i;
 	pthread_attr_t attr;
 	pthread_t t;
-	uint64_t i;
 
 	if (count > TWINS_AT_ONCE)
 		count = TWINS_AT_ONCE;
@@ -112,6 +116,7 @@ int serve_add_twins(struct proxy *p, uint64_t count)
 		pthread_cond_wait(&p->changed, &p->lock);
 	pthread_mutex_unlock(&p->lock);
 	pthread_attr_destroy(&attr);
+	signal_restore(mask);
 	return start.joined ? (int)start.joined : -EAGAIN;
 }
 
@@ -155,48 +160,59 @@ static void note_zaps(struct proxy *p, uint64_t seq)
 }
 
 /* Sleeps in the module until the slot is posted, which applies zaps too. */
-static void wait_posted(struct proxy *p, uint32_t slot, const struct otr_slot *s)
+static void wait_posted(struct twin *t)
 {
+	struct proxy *p = t->p;
 	struct otr_ioc_wait w;
 	long ret;
 
 	do {
-		w = (struct otr_ioc_wait){ .req.size = sizeof(w), .slot = slot };
+		w = (struct otr_ioc_wait){ .req.size = sizeof(w), .slot = t->slot };
 		ret = raw_syscall(SYS_ioctl, (uint64_t)p->o.fd, OTR_IOC_WAIT, (uintptr_t)&w, 0, 0, 0);
 		if (ret == 1)
 			proxy_end(p, w.status);
-	} while (ret == -EINTR);
-	if (ret < 0) {
+	} while (ret == -EINTR && !t->held);
+	if (ret < 0 && ret != -EINTR) {
 		outrigger_fail(&p->o, (int)ret, "waiting for the program's calls: %s", strerror((int)-ret));
 		proxy_fail(p, 125);
 	}
-	note_zaps(p, __atomic_load_n(&s->zap_seq, __ATOMIC_RELAXED));
+	if (!ret)
+		note_zaps(p, __atomic_load_n(&t->shared->zap_seq, __ATOMIC_RELAXED));
 }
 
-static void call_slot(struct proxy *p, uint32_t nr, uint32_t slot)
+static void call_slot(const struct twin *t, uint32_t nr)
 {
-	struct otr_ioc_slot r = { .req.size = sizeof(r), .slot = slot };
+	struct otr_ioc_slot r = { .req.size = sizeof(r), .slot = t->slot };
 
-	raw_syscall(SYS_ioctl, (uint64_t)p->o.fd, nr, (uintptr_t)&r, 0, 0, 0);
+	raw_syscall(SYS_ioctl, (uint64_t)t->p->o.fd, nr, (uintptr_t)&r, 0, 0, 0);
 }
 
-void serve(struct proxy *p, uint32_t slot, struct otr_slot *s)
+void serve_kick(struct twin *t)
 {
-	uint64_t arg[6], seq;
+	call_slot(t, OTR_IOC_KICK);
+}
 
+static void execute(struct twin *t)
+{
+	struct otr_slot *s = t->shared;
+	uint64_t arg[6], seq = s->zap_seq;
+
+	if (seq > atomic_load_explicit(&t->p->zaps, memory_order_acquire)) {
+		call_slot(t, OTR_IOC_ZAP);
+		note_zaps(t->p, seq);
+	}
+	memcpy(arg, s->arg, sizeof(arg));
+	s->arg[0] = (uint64_t)call_execute(t, s->nr, arg, s->sig_done);
+	if (__atomic_exchange_n(&s->state, 0, __ATOMIC_ACQ_REL) & OTR_SLOT_CALLER_SLEEPS)
+		call_slot(t, OTR_IOC_KICK);
+}
+
+void serve(struct twin *t)
+{
 	for (;;) {
-		if (!(p->spins && spin(s)))
-			wait_posted(p, slot, s);
-		if (!(load_state(s) & OTR_SLOT_POSTED))
-			continue;
-		seq = s->zap_seq;
-		if (seq > atomic_load_explicit(&p->zaps, memory_order_acquire)) {
-			call_slot(p, OTR_IOC_ZAP, slot);
-			note_zaps(p, seq);
-		}
-		memcpy(arg, s->arg, sizeof(arg));
-		s->arg[0] = (uint64_t)call_execute(p, s->nr, arg);
-		if (__atomic_exchange_n(&s->state, 0, __ATOMIC_ACQ_REL) & OTR_SLOT_CALLER_SLEEPS)
-			call_slot(p, OTR_IOC_KICK, slot);
+		if (!(t->p->spins && spin(t->shared)) && !signal_held(t))
+			wait_posted(t);
+		if (load_state(t->shared) & OTR_SLOT_POSTED)
+			execute(t);
 	}
 }

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copies of address spaces: frames are shared and marked, the first write on
+ * either side copies (fault.c). Large pages stay large. */
+#include "cokernel/lib/atomic.h"
+#include "cokernel/lib/errno.h"
+#include "cokernel/mm/mm_internal.h"
+
+static uint64_t level_span(int level)
+{
+	return 1ull << (PAGE_SHIFT + 9 * level);
+}
+
+static int share_area(struct mm *parent, struct mm *child, const struct vma *v)
+{
+	uint64_t va = v->start;
+
+	while (va < v->end) {
+		int level;
+		uint64_t *e = pt_walk(parent->root, va, &level), *c;
+		uint64_t at = ALIGN_DOWN(va, level_span(level));
+
+		if (pte_used(*e)) {
+			c = pt_ensure(child->root, at, level, page_alloc_table);
+			if (!c)
+				return -ENOMEM;
+			page_get(phys_to_page(PADDR(*e & PTE_ADDR)));
+			store_relaxed(e, (*e & ~PTE_WRITE) | PTE_COW);
+			store_relaxed(c, *e);
+			child->resident_pages += 1ul << (9 * level);
+		}
+		va = at + level_span(level);
+	}
+	return vma_add(child, v->start, v->end, v->prot, v->flags);
+}
+
+int mm_fork(struct mm *parent, struct mm *child, uint64_t *seq)
+{
+	int err = 0;
+
+	lock_settled(parent);
+	for (struct vma *v = vma_find(parent, 0); v && !err; v = vma_next(v))
+		err = share_area(parent, child, v);
+	child->mmap_top = parent->mmap_top;
+	child->mmap_next = parent->mmap_next;
+	child->brk_start = parent->brk_start;
+	child->brk = parent->brk;
+	tlb_flush(parent, OTR_USER_START, OTR_USER_END);
+	zap_push(parent, OTR_USER_START, OTR_USER_END);
+	*seq = parent->zap_tail + (parent->overflow_end ? 1 : 0);
+	spin_unlock(&parent->lock);
+	return err;
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * fork and execve. The proxy forks itself (OTR_CALL_FORK); its child attaches as
+ * a new context and starts it with a token, by which the thread that waits in
+ * fork is found and copied. So pid, parent, process group, descriptors and all
+ * that Linux keeps for a process are right by themselves. vfork is fork: the
+ * parent does not wait and shares nothing.
+ */
+#include "libpoxis/fork.h"
+#include "cokernel/arch/x86_64/fpu.h"
+#include "cokernel/arch/x86_64/trap.h"
+#include "cokernel/arch/x86_64/x86.h"
+#include "cokernel/core/clock.h"
+#include "cokernel/core/log.h"
+#include "cokernel/lib/atomic.h"
+#include "cokernel/lib/errno.h"
+#include "cokernel/lib/string.h"
+#include "cokernel/mm/mm.h"
+#include "libpoxis/process.h"
+#include "libpoxis/slot.h"
+#include "libpoxis/user.h"
+
+#define CLONE_CHILD_CLEARTID  0x200000u
+#define CLONE_CHILD_SETTID    0x1000000u
+#define CLONE_PARENT_SETTID   0x100000u
+#define CLONE_SETTLS          0x80000u
+
+/* The parent's proxy unmaps what is shared now within this time. */
+#define ZAP_WAIT_NS 2000000000ull
+#define DEATH_WAIT_NS 2000000000ull
+
+static uint64_t next_token;
+
+void fork_save_user(struct thread *t)
+{
+	fpu_save(t);
+	if (cpu_features.fsgsbase) {
+		__asm__ volatile("rdfsbase %0" : "=r"(t->fs_base));
+		t->gs_base = rdmsr(MSR_KERNEL_GS_BASE);
+	}
+}
+
+int64_t fork_call(struct thread *t, const struct fork_request *q)
+{
+	int64_t pid;
+
+	t->fork = q;
+	fork_save_user(t);
+	/* Unguessable from outside the kernel; a user can only copy what is hers. */
+	store_release(&t->fork_token, (__atomic_add_fetch(&next_token, 1, __ATOMIC_RELAXED) << 32 |
+				       (rdtsc() & 0xffffffff)) | 1);
+	pid = slot_call(t->slot, OTR_CALL_FORK, (uint64_t[6]){ t->fork_token });
+	spin_lock(&t->process->lock);
+	t->fork_token = 0;
+	t->fork = NULL;
+	spin_unlock(&t->process->lock);
+	if (pid > 0 && q->flags & CLONE_PARENT_SETTID) {
+		uint32_t p32 = (uint32_t)pid;
+
+		user_write(q->parent_tid, &p32, sizeof(p32));
+	}
+	return pid;
+}
+
+/* ---- The child ---- */
+
+static void child_main(void *arg)
+{
+	struct thread *t = current_thread();
+
+	if (arg)
+		user_write((uaddr_t)arg, &t->tid, sizeof(t->tid));
+	t->slot->twin_mask = ~t->sigmask;   /* whatever it is: say it */
+	signal_start_thread(t);
+	trap_user_return(thread_regs(t));
+	enter_user(thread_regs(t));
+}
+
+static void copy_thread(struct thread *t, const struct thread *from)
+{
+	const struct fork_request *q = from->fork;
+
+	*thread_regs(t) = *thread_regs((struct thread *)from);
+	thread_regs(t)->rax = 0;
+	if (q->stack)
+		thread_regs(t)->rsp = q->stack;
+	memcpy(t->fpu, from->fpu, cpu_features.xsave_bytes);
+	t->fs_base = q->flags & CLONE_SETTLS ? q->tls : from->fs_base;
+	t->gs_base = from->gs_base;
+	t->sigmask = from->sigmask;
+	memcpy(t->altstack, from->altstack, sizeof(t->altstack));
+	t->affinity = from->affinity;
+	t->clear_tid = q->flags & CLONE_CHILD_CLEARTID ? q->child_tid : 0;
+}
+
+/* The thread of `parent` that waits with this token; its process's lock held. */
+static struct thread *find_waiting(struct process *parent, uint64_t token)
+{
+	struct thread *t;
+
+	list_for_each(t, &parent->threads, process_link)
+		if (t->fork_token == token)
+			return t;
+	return NULL;
+}
+
+static int wait_zapped(struct mm *mm, uint64_t seq)
+{
+	uint64_t end = clock_uptime_ns() + ZAP_WAIT_NS;
+
+	while (!mm_zapped(mm, seq)) {
+		if (clock_uptime_ns() > end)
+			return -ETIMEDOUT;
+		mm_collect(mm);
+		mm_ask_zap(mm);
+		thread_park_until(clock_uptime_ns() + 200000);
+	}
+	return 0;
+}
+
+int fork_start(struct process *p, uint64_t token)
+{
+	uint64_t seq = 0, context = 0, child_tid = 0;
+	struct process *parent;
+	struct thread *from = NULL, *t;
+	int err = 0;
+
+	while ((parent = process_next(&context))) {
+		spin_lock(&parent->lock);
+		from = parent->uid == p->uid && !parent->dying ? find_waiting(parent, token) : NULL;
+		spin_unlock(&parent->lock);
+		if (from)
+			break;
+		process_put(parent);
+	}
+	if (!from)
+		return -ESRCH;
+	t = thread_create(child_main, NULL);
+	if (!t || thread_make_user(t, p->mm)) {
+		err = -ENOMEM;
+		goto out;
+	}
+	err = mm_fork(parent->mm, p->mm, &seq);
+	if (!err)
+		err = wait_zapped(parent->mm, seq);
+	if (err)
+		goto out;
+	spin_lock(&parent->lock);
+	from = find_waiting(parent, token);     /* it may have been killed */
+	if (from) {
+		copy_thread(t, from);
+		if (from->fork->flags & CLONE_CHILD_SETTID)
+			child_tid = from->fork->child_tid;
+		memcpy(p->action, parent->action, sizeof(p->action));
+		memcpy(p->comm, parent->comm, sizeof(p->comm));
+	}
+	spin_unlock(&parent->lock);
+	err = from ? process_add_first(p, t) : -ESRCH;
+	if (!err && child_tid)
+		thread_set_argument(t, (void *)child_tid);
+	if (!err)
+		err = process_start_thread(p, t);
+out:
+	if (err && t)
+		thread_free(t);
+	process_put(parent);
+	return err;
+}
+
+/* ---- execve ---- */
+
+/* All other threads end; their calls in Linux are left to the proxy. */
+static int end_others(struct process *p, struct thread *me)
+{
+	uint64_t end = clock_uptime_ns() + DEATH_WAIT_NS;
+	struct thread *t;
+
+	spin_lock(&p->lock);
+	list_for_each(t, &p->threads, process_link)
+		if (t != me)
+			thread_notify(t, WORK_KILL);
+	spin_unlock(&p->lock);
+	while (load_relaxed(&p->thread_count) > 1) {
+		if (clock_uptime_ns() > end || thread_killed(me))
+			return -EBUSY;
+		thread_park_until(clock_uptime_ns() + 200000);
+	}
+	return 0;
+}
+
+int64_t sys_execve(struct regs *r)
+{
+	struct thread *t = current_thread();
+	struct process *p = t->process;
+	int64_t err;
+
+	err = slot_call(t->slot, OTR_CALL_EXEC, (uint64_t[6]){ r->rdi, r->rsi, r->rdx });
+	if (err)
+		return err;
+	/* No way back from here. */
+	if (end_others(p, t))
+		goto dead;
+	spin_lock(&p->lock);
+	for (uint32_t i = 0; i < SIGNALS; i++)
+		if (p->action[i].handler > 1)
+			p->action[i] = (struct signal_action){ 0 };
+	signal_free_all(t);
+	t->signal_count = 0;
+	t->altstack[0] = t->altstack[2] = 0;
+	t->altstack[1] = 2;
+	spin_unlock(&p->lock);
+	t->clear_tid = t->robust_list = 0;
+	mm_clear(p->mm);
+	if (exec_load(t, r, false))
+		goto dead;
+	fpu_save(t);                /* the registers are ours to reset */
+	fpu_reset(t->fpu);
+	this_cpu()->fpu_owner = NULL;
+	t->fpu_cpu = NULL;
+	fpu_restore(t);
+	t->fs_base = t->gs_base = 0;
+	wrmsr(MSR_FS_BASE, 0);
+	wrmsr(MSR_KERNEL_GS_BASE, 0);
+	return 0;
+dead:
+	process_kill(p, SIGKILL);
+	return -EINTR;
+}

@@ -1,0 +1,71 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-2-Clause
+# Programs of the distribution, dynamic ones and such that start others: same
+# bytes and exit status as on Linux.
+# vm: --cpus 4
+# limit: 400
+
+bats_require_minimum_version 1.5.0
+load partition
+
+setup_file() {
+    load partition
+    up p 2-3 512M
+}
+
+teardown_file() {
+    load partition
+    down p
+}
+
+on_both() {
+    local linux cokernel a=0 b=0
+    linux=$("$@" </dev/null 2>&1) || a=$?
+    cokernel=$(outrigger run p -- "$@" </dev/null 2>&1) || b=$?
+    diff <(echo "$linux") <(echo "$cokernel")
+    echo "status $a on Linux, $b on the co-kernel"
+    [ "$a" = "$b" ]
+}
+
+@test "dynamic programs" {
+    on_both /bin/ls /etc
+    on_both /usr/bin/sort -r /etc/passwd
+    on_both /usr/bin/perl -e 'print join(",", map { $_ * 2 } 1 .. 10), "\n"'
+}
+
+@test "subshells, pipelines and exit statuses of a static shell" {
+    on_both /bin/busybox sh -c 'echo a; (echo b; exit 3); echo $?; ls / | wc -l; false'
+}
+
+@test "bash: children, substitution, traps, background" {
+    on_both /bin/bash -c 'for i in 1 2 3; do /bin/echo $i; done; x=$(tr a-z A-Z </etc/hostname); echo "$x"
+        trap "echo got" USR1; kill -USR1 $$; (sleep 0.2; exit 7) & wait $!; echo $?'
+    on_both /bin/bash -c 'tar cf - /etc/apt 2>/dev/null | gzip | zcat | wc -c'
+}
+
+@test "exec replaces the program, a killed one dies of its signal" {
+    on_both /bin/sh -c 'exec /bin/echo replaced'
+    on_both /bin/sh -c 'exec /no/such/file'
+    on_both /bin/busybox sh -c 'kill -9 $$'
+    on_both /bin/busybox sh -c 'kill -TERM $$'
+}
+
+@test "python: threads, fork, subprocess" {
+    command -v python3 || skip "python3 is not installed"
+    on_both python3 -c '
+import os, subprocess, threading
+l = []
+t = [threading.Thread(target=l.append, args=(i,)) for i in range(20)]
+[x.start() for x in t]; [x.join() for x in t]
+print(sorted(l))
+p = os.fork()
+if p == 0: os._exit(5)
+print(os.waitstatus_to_exitcode(os.waitpid(p, 0)[1]))
+print(subprocess.run(["/bin/echo", "hi"], capture_output=True).stdout)'
+}
+
+@test "nothing is left behind" {
+    eventually 5 contexts_are p 0
+    eventually 5 processes_are p 0
+    [ "$(attr p threads)" = 0 ]
+}

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Signals. The proxy's threads receive them, with the program's masks; default
+ * and ignoring actions are Linux's own. For what the program handles, Linux runs
+ * forward() in a twin, which leaves the signal in the twin's slot and rings the
+ * co-kernel.
+ *
+ * A signal may come just before a twin enters a blocking call, which would then
+ * sleep although the program's handler must run first. call_linux() therefore
+ * compares, next to its syscall instruction, the signals forwarded with those
+ * that the co-kernel had taken when it posted the call; forward() sends a thread
+ * that it finds between the two back with -OTR_AGAIN. The same makes a call that
+ * Linux would restart after the handler end with -OTR_AGAIN: the co-kernel
+ * restarts it after the program's handler.
+ */
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "tools/proxy/proxy.h"
+
+#define SIGNALS 64
+#define KERNEL_SA_RESTORER 0x04000000ul
+
+/* A handler that finds the thread from call_begin to call_syscall sends it to
+ * call_abort; nothing is on the stack there. */
+__asm__(".pushsection .text\n"
+	".globl call_linux\n"
+	".hidden call_linux, call_begin, call_syscall, call_abort, signal_restorer\n"
+	".type call_linux, @function\n"
+	"call_linux:\n"
+	"	mov %rsi, %rax\n"
+	"	mov %rdi, %r11\n"
+	"	mov 0(%r11), %rdi\n"
+	"	mov 8(%r11), %rsi\n"
+	"	mov 24(%r11), %r10\n"
+	"	mov 32(%r11), %r8\n"
+	"	mov 40(%r11), %r9\n"
+	"call_begin:\n"
+	"	cmp %ecx, (%rdx)\n"
+	"	jne call_abort\n"
+	"	mov 16(%r11), %rdx\n"
+	"call_syscall:\n"
+	"	syscall\n"
+	"	ret\n"
+	"call_abort:\n"
+	"	mov $-512, %rax\n"     /* -OTR_AGAIN */
+	"	ret\n"
+	".size call_linux, . - call_linux\n"
+	".type signal_restorer, @function\n"
+	"signal_restorer:\n"
+	"	mov $15, %eax\n"       /* rt_sigreturn */
+	"	syscall\n"
+	".size signal_restorer, . - signal_restorer\n"
+	".popsection\n");
+#define HIDDEN __attribute__((visibility("hidden")))
+extern HIDDEN const char call_begin[], call_syscall[], call_abort[];
+HIDDEN void signal_restorer(void);
+_Static_assert(OTR_AGAIN == 512, "call_abort has it as a number");
+
+/* What the kernel calls struct sigaction. */
+struct kernel_action {
+	uint64_t handler, flags, restorer, mask;
+};
+
+static long set_mask(uint64_t mask)
+{
+	return raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, (uintptr_t)&mask, 0, sizeof(mask), 0, 0);
+}
+
+uint64_t signal_block_all(void)
+{
+	uint64_t all = ~0ull, old = 0;
+
+	raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, (uintptr_t)&all, (uintptr_t)&old, sizeof(all), 0, 0);
+	return old;
+}
+
+void signal_restore(uint64_t mask)
+{
+	set_mask(mask);
+}
+
+/* ---- Receiving ---- */
+
+static uint32_t pending(const struct otr_slot *s)
+{
+	return __atomic_load_n(&s->sig_pending, __ATOMIC_ACQUIRE);
+}
+
+/* The slot still holds another signal: this one goes back into Linux's queue,
+ * and no more are let in until serve() finds the slot free. */
+static void hold(struct twin *t, int number, siginfo_t *info, ucontext_t *uc)
+{
+	raw_syscall(SYS_rt_tgsigqueueinfo, (uint64_t)getpid(), (uint64_t)gettid(), (uint64_t)number,
+		    (uintptr_t)info, 0, 0);
+	t->held = true;
+	memset(&uc->uc_sigmask, 0xff, sizeof(uint64_t));
+}
+
+/* Out of the way between check and syscall, or before a restart. */
+static void leave_call(ucontext_t *uc)
+{
+	uint64_t ip = (uint64_t)uc->uc_mcontext.gregs[REG_RIP];
+
+	if (ip >= (uintptr_t)call_begin && ip <= (uintptr_t)call_syscall)
+		uc->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)call_abort;
+}
+
+static void forward(int number, siginfo_t *info, void *context)
+{
+	struct twin *t = proxy_twin;
+	struct otr_slot *s = t ? t->shared : NULL;
+
+	/* A fault of the proxy's own: the default action, when it faults again. */
+	if (!s || ((number == SIGSEGV || number == SIGBUS || number == SIGILL || number == SIGFPE) &&
+		   info->si_code > 0)) {
+		signal_action((uint64_t)number, OTR_SIG_DEFAULT, 0);
+		return;
+	}
+	if (pending(s)) {
+		hold(t, number, info, context);
+		leave_call(context);
+		return;
+	}
+	s->sig_number = (uint32_t)number;
+	s->sig_code = (uint32_t)info->si_code;
+	s->sig_errno = (uint32_t)info->si_errno;
+	memcpy(s->sig_fields, (const char *)info + 16, sizeof(s->sig_fields));
+	t->forwarded++;
+	__atomic_store_n(&s->sig_pending, 1, __ATOMIC_RELEASE);
+	serve_kick(t);
+	leave_call(context);
+}
+
+bool signal_held(struct twin *t)
+{
+	struct timespec ms = { .tv_nsec = 1000000 };
+
+	if (!t->held)
+		return false;
+	if (pending(t->shared)) {
+		nanosleep(&ms, NULL);
+		return true;
+	}
+	t->held = false;
+	set_mask(t->mask);      /* what was held comes in here */
+	return t->held;
+}
+
+/* ---- What the program wants ---- */
+
+long signal_action(uint64_t number, uint64_t how, uint64_t flags)
+{
+	/* SA_RESTART always: leave_call() sees the restart and lets the co-kernel
+	 * decide. One handler at a time. */
+	struct kernel_action a = {
+		.flags = KERNEL_SA_RESTORER | (flags & (SA_NOCLDSTOP | SA_NOCLDWAIT)),
+		.restorer = (uintptr_t)signal_restorer,
+	};
+
+	if (how == OTR_SIG_CATCH) {
+		a.handler = (uintptr_t)forward;
+		a.flags |= SA_SIGINFO | SA_RESTART;
+		a.mask = ~0ull;
+	} else {
+		a.handler = how == OTR_SIG_IGNORE ? (uintptr_t)SIG_IGN : (uintptr_t)SIG_DFL;
+	}
+	return raw_syscall(SYS_rt_sigaction, number, (uintptr_t)&a, 0, sizeof(a.mask), 0, 0);
+}
+
+long signal_mask(struct twin *t, uint64_t mask)
+{
+	t->mask = mask;
+	return t->held ? 0 : set_mask(mask);
+}
+
+void signal_default_handlers(void)
+{
+	struct kernel_action a;
+	int i;
+
+	for (i = 1; i <= SIGNALS; i++)
+		if (!raw_syscall(SYS_rt_sigaction, (uint64_t)i, 0, (uintptr_t)&a, sizeof(a.mask), 0, 0) &&
+		    a.handler == (uintptr_t)forward)
+			signal_action((uint64_t)i, OTR_SIG_DEFAULT, 0);
+}
+
+void signal_describe(struct otr_exec *x)
+{
+	struct kernel_action a;
+	int i;
+
+	raw_syscall(SYS_rt_sigprocmask, SIG_BLOCK, 0, (uintptr_t)&x->sigmask, sizeof(x->sigmask), 0, 0);
+	x->ignored = 0;
+	for (i = 1; i <= SIGNALS; i++)
+		if (!raw_syscall(SYS_rt_sigaction, (uint64_t)i, 0, (uintptr_t)&a, sizeof(a.mask), 0, 0) &&
+		    a.handler == (uintptr_t)SIG_IGN)
+			x->ignored |= 1ull << (i - 1);
+}
