@@ -260,12 +260,19 @@ static void user_close(struct vm_area_struct *vma)
 		otr_ctx_begin_release(vma->vm_private_data);
 }
 
+/* An address must stay its offset: zaps go by offset, faults by address. */
+static int refuse_mremap(struct vm_area_struct *vma)
+{
+	return -EINVAL;
+}
+
 static const struct vm_operations_struct user_ops = {
 	.fault = user_fault,
 	.huge_fault = user_huge_fault,
 	.pfn_mkwrite = user_mkwrite,
 	.page_mkwrite = user_page_mkwrite,
 	.close = user_close,
+	.mremap = refuse_mremap,
 };
 
 /* ---- Mailbox and slot pages ---- */
@@ -308,6 +315,7 @@ leave:
 
 static const struct vm_operations_struct page_ops = {
 	.fault = page_fault,
+	.mremap = refuse_mremap,
 };
 
 /* ---- mmap ---- */

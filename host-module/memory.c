@@ -4,12 +4,15 @@
  * returns is in memory_block.c and memory_contig.c; both hand over lists of
  * chunks. Memory is zeroed here before it changes owner, in both directions.
  */
+#include <linux/delay.h>
 #include <linux/list_sort.h>
 #include <linux/memory.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 
 #include "outrigger.h"
+
+#define UNPIN_TIMEOUT_MS 5000
 
 DEFINE_MUTEX(otr_memory_lock);
 
@@ -103,10 +106,31 @@ void otr_chunk_name(struct otr_chunk *c, struct otr_partition *p)
 	snprintf(c->name, sizeof(c->name), "Outrigger %s", p->name);
 }
 
+/* Pins that Linux still has on the memory (O_DIRECT, vmsplice) end by themselves. */
+static int wait_unpinned(struct otr_chunk *c)
+{
+	unsigned long pfn = PHYS_PFN(c->start), end = PHYS_PFN(c->start + c->bytes);
+	unsigned long stop = jiffies + msecs_to_jiffies(UNPIN_TIMEOUT_MS);
+
+	for (; pfn < end; pfn++) {
+		while (page_ref_count(pfn_to_page(pfn)) > 1) {
+			if (time_after(jiffies, stop)) {
+				pr_err("page %#lx is still in use by Linux\n", pfn);
+				return -EBUSY;
+			}
+			msleep(20);
+		}
+	}
+	return 0;
+}
+
+/* Frees c, unless it stays: then it is to be listed again. */
 static int chunk_return(struct otr_chunk *c)
 {
-	int ret;
+	int ret = wait_unpinned(c);
 
+	if (ret)
+		return ret;
 	otr_memory_zero(c->start, c->bytes);
 	ret = c->kind == OTR_MEM_BLOCK ? otr_block_return(c) : otr_contig_return(c);
 	if (!ret)

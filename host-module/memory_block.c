@@ -282,31 +282,11 @@ static int sysfs_write(struct sysfs_job *job, const char *path, const char *what
 	return job->ret;
 }
 
-/* Pins that Linux still has on the memory (O_DIRECT, vmsplice) end by themselves. */
-static int wait_unpinned(struct otr_chunk *c)
-{
-	unsigned long pfn = PHYS_PFN(c->start), end = PHYS_PFN(c->start + c->bytes);
-	unsigned long stop = jiffies + 5 * HZ;
-
-	for (; pfn < end; pfn++) {
-		while (page_ref_count(pfn_to_page(pfn)) > 1) {
-			if (time_after(jiffies, stop)) {
-				pr_err("page %#lx is still in use by Linux\n", pfn);
-				return -EBUSY;
-			}
-			msleep(20);
-		}
-	}
-	return 0;
-}
-
 int otr_block_return(struct otr_chunk *c)
 {
 	struct sysfs_job job, back;
-	int ret = wait_unpinned(c), set;
+	int ret, set;
 
-	if (ret)
-		return ret;
 	memunmap_pages(&c->pgmap);
 	release_resource(&c->res);
 	/* Comes back online and movable, whatever the machine's default. */

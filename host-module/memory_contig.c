@@ -7,7 +7,6 @@
  * resource that has such children further up. Called by memory.c under
  * otr_memory_lock.
  */
-#include <linux/delay.h>
 #include <linux/gfp.h>
 #include <linux/memory_hotplug.h>
 #include <linux/sched/signal.h>
@@ -142,18 +141,6 @@ int otr_contig_take(struct otr_partition *p, int node, u64 bytes, u64 *taken,
 
 int otr_contig_return(struct otr_chunk *c)
 {
-	unsigned long pfn = PHYS_PFN(c->start), end = PHYS_PFN(c->start + c->bytes);
-	unsigned long stop = jiffies + 5 * HZ;
-
-	for (; pfn < end; pfn++) {
-		while (page_ref_count(pfn_to_page(pfn)) > 1) {
-			if (time_after(jiffies, stop)) {
-				pr_err("page %#lx is still in use by Linux\n", pfn);
-				return -EBUSY;
-			}
-			msleep(20);
-		}
-	}
 	free_contig_range(PHYS_PFN(c->start), c->bytes >> PAGE_SHIFT);
 	return 0;
 }

@@ -303,6 +303,11 @@ static void contexts(int fd)
 	want("a mapping of a page beyond the end",
 	     mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, (off_t)OTR_MMAP_PAGE(1u << 30)) == MAP_FAILED ? -1 : 0,
 	     EINVAL);
+	void *at = mmap((void *)0x40000000, 1 << 21, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE,
+			fd, 0x40000000);
+	want("a mapping moved away from its offset",
+	     mremap(at, 1 << 21, 1 << 21, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)0x50000000) == MAP_FAILED ? -1 : 0,
+	     EINVAL);
 	if (!fork()) {
 		failures = 0;
 		want("a child's wait", CALL(fd, OTR_IOC_WAIT, &w), EPERM);

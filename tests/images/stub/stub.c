@@ -292,7 +292,7 @@ static void wait_a_moment(void)
 static void shut_down(void)
 {
 	PUBLISH(parking, 1);
-	for (uint32_t i = 1; i < STUB_CPUS; i++)
+	for (uint32_t i = 1; i < STUB_CPUS && i < stub_boot->cpu_limit; i++)
 		while (STATUS(cpu_status[i].state) == OTR_CPU_ONLINE) {
 			poke(i);
 			wait_a_moment();
