@@ -125,8 +125,8 @@ refused() {
 }
 
 @test "create is all or nothing and names the step" {
-    refused 1 "web was not created: taking 64G of memory" outrigger create web --cpus 1-2 --memory 64G
     refused 1 "web was not created: taking CPU 9" outrigger create web --cpus 1,9 --memory 64M
+    refused 1 "web was not created: taking 64M from NUMA node 7" outrigger create web --cpus 1-2 --memory 64M,64M@7
 }
 
 @test "cpu add is all or nothing" {

@@ -148,8 +148,10 @@ static int create(struct outrigger *o, const struct create_args *a)
 	const char *name = a->words.word[0];
 	unsigned int flags = a->dry_run ? OTR_DRY_RUN : 0;
 	struct cpu_set_list cpus;
-	int ret = choose(o, a, &cpus);
+	int ret = topology_memory_fits(o, &a->memory);
 
+	if (!ret)
+		ret = choose(o, a, &cpus);
 	if (!ret)
 		ret = outrigger_create(o, name, &a->owner, 0);
 	if (ret)

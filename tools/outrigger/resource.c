@@ -140,6 +140,8 @@ static int memory(struct outrigger *o, const struct resource_args *a)
 	unsigned int i, k;
 	int ret = parse_memory(o, a->words.word[2], &m);
 
+	if (!ret && add)
+		ret = topology_memory_fits(o, &m);
 	/* To ask first is cheap for a removal; an addition checks by doing. */
 	for (i = 0; !ret && (a->dry_run || !add) && i < m.count; i++)
 		ret = move_memory(o, name, add, m.item[i].bytes, m.item[i].node, a->kind, OTR_DRY_RUN);

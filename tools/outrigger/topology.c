@@ -9,6 +9,7 @@
 
 #define CPU_PATH "/sys/devices/system/cpu"
 #define NODES 64
+#define LINUX_NEEDS (256ull << 20)
 
 static int read_list(struct outrigger *o, const char *path, struct cpu_set_list *s)
 {
@@ -131,4 +132,27 @@ int topology_whole_cores(struct outrigger *o, const struct cpu_set_list *s, bool
 		}
 	}
 	return 0;
+}
+
+int topology_memory_fits(struct outrigger *o, const struct memory_list *m)
+{
+	unsigned long long available = 0;
+	uint64_t wanted = 0, most;
+	char line[128];
+	unsigned int i;
+	FILE *f = fopen("/proc/meminfo", "re");
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "MemAvailable: %llu", &available) == 1)
+			break;
+	if (f)
+		fclose(f);
+	for (i = 0; i < m->count; i++)
+		wanted = m->item[i].bytes > UINT64_MAX - wanted ? UINT64_MAX : wanted + m->item[i].bytes;
+	available <<= 10;
+	most = available > LINUX_NEEDS ? available - LINUX_NEEDS : 0;
+	if (!available || wanted <= most)
+		return 0;
+	return outrigger_fail(o, -ENOMEM, "%llu MiB of memory wanted, but Linux can let go of %llu MiB at most: the rest is in use",
+			      (unsigned long long)wanted >> 20, (unsigned long long)most >> 20);
 }

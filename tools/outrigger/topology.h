@@ -20,4 +20,8 @@ int topology_choose(struct outrigger *o, unsigned int count, int node, bool forc
 /* Refuses a list that splits a core, naming it; with force warns instead. */
 int topology_whole_cores(struct outrigger *o, const struct cpu_set_list *s, bool force);
 
+/* Refuses what would leave Linux without memory to live on, saying how much it
+ * could give, before anything is taken. */
+int topology_memory_fits(struct outrigger *o, const struct memory_list *m);
+
 #endif
