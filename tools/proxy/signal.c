@@ -23,6 +23,8 @@
 #include "tools/proxy/proxy.h"
 
 #define SIGNALS 64
+#define FREE_STEP_NS 50000l
+#define FREE_STEPS 4000
 #define KERNEL_SA_RESTORER 0x04000000ul
 
 /* A handler that finds the thread from call_begin to call_syscall sends it to
@@ -110,6 +112,23 @@ static void leave_call(ucontext_t *uc)
 		uc->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)call_abort;
 }
 
+/* The co-kernel empties the slot as soon as it is rung. A program must not go on
+ * before its signal is on its way, so this waits, but not for ever: the
+ * co-kernel leaves a signal here when a thread has too many. */
+static bool wait_free(struct twin *t)
+{
+	struct timespec step = { .tv_nsec = FREE_STEP_NS };
+	int i;
+
+	for (i = 0; pending(t->shared); i++) {
+		if (i == FREE_STEPS)
+			return false;
+		serve_kick(t);
+		raw_syscall(SYS_nanosleep, (uintptr_t)&step, 0, 0, 0, 0, 0);
+	}
+	return true;
+}
+
 static void forward(int number, siginfo_t *info, void *context)
 {
 	struct twin *t = proxy_twin;
@@ -121,7 +140,7 @@ static void forward(int number, siginfo_t *info, void *context)
 		signal_action((uint64_t)number, OTR_SIG_DEFAULT, 0);
 		return;
 	}
-	if (pending(s)) {
+	if (!wait_free(t)) {
 		hold(t, number, info, context);
 		leave_call(context);
 		return;
