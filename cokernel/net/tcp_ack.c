@@ -119,6 +119,7 @@ static bool update_window(struct tcp_pcb *pcb, const struct tcp_in *in)
         pcb->rtx_mode = RTX_NONE;
         pcb->backoff = 0;
         tcp_deadline_clear(pcb, TCP_T_RTX);
+        tcp_mark_dirty(pcb); /* if the window is still too small to use, persisting begins anew */
     }
     pcb->snd_wnd = wnd;
     pcb->max_wnd = net_max(pcb->max_wnd, wnd);

@@ -132,6 +132,24 @@ static void small_windows_do_not_make_small_segments(void **state) /* RFC 9293 3
     assert_int_equal(s.len, 1448);
 }
 
+static void a_small_window_is_probed_after_an_ack_that_changes_nothing(void **state)
+{
+    static uint8_t data[4000];
+    struct kit_seg s;
+    kit_establish(&k, true, true);
+    tcp_write(k.pcb, data, 1448);
+    kit_run(&k);
+    kit_send(&k, (struct kit_seg){ .flags = TCP_ACK, .seq = k.snd, .ack = k.rcv + 1448, .wnd = 2, .ts = k.ts, .tsval = ++k.tsval });
+    tcp_write(k.pcb, data, 4000);
+    kit_run(&k);
+    kit_last(&k, &s);
+    /* The update that would open the window is lost; this one says the same again. */
+    kit_send(&k, (struct kit_seg){ .flags = TCP_ACK, .seq = k.snd, .ack = k.rcv + 1448, .wnd = 2, .ts = k.ts, .tsval = ++k.tsval });
+    kit_pass(&k, 5 * NET_NS_PER_S);
+    assert_true(kit_last(&k, &s) >= 1);
+    assert_true(s.seq == k.rcv + 1448 && s.len == 256);
+}
+
 static void a_shrinking_window_is_survived(void **state) /* RFC 9293 3.8.6 */
 {
     static uint8_t data[8000];
@@ -239,6 +257,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_shut_window_is_probed_for_ever_and_reopens, setup, teardown),
         cmocka_unit_test_setup_teardown(a_peer_that_answers_no_probe_is_given_up, setup, teardown),
         cmocka_unit_test_setup_teardown(small_windows_do_not_make_small_segments, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_small_window_is_probed_after_an_ack_that_changes_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(a_shrinking_window_is_survived, setup, teardown),
         cmocka_unit_test_setup_teardown(fin_is_retransmitted, setup, teardown),
         cmocka_unit_test_setup_teardown(simultaneous_close_ends_in_time_wait, setup, teardown),
