@@ -23,3 +23,8 @@ $(O)/demo/modules.tar:
 demo: all $(O)/demo/modules.tar
 	$(Q)tools/vm --kernel $(DEMO_KERNEL) --check-log --timeout 300 -- scripts/demo $(O)/outrigger.elf $(O)/demo/modules.tar
 .PHONY: demo
+
+# Static checks.
+.PHONY: check
+check: all
+	$(Q)tests/check

@@ -8,8 +8,8 @@ load partition
 
 setup_file() {
     load partition
-    up good 2 128M
-    up bad 3 128M
+    up good 2-2 128M
+    up bad 3-3 128M
 }
 
 teardown_file() {

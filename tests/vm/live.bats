@@ -9,7 +9,7 @@ load partition
 rounds=${OTR_LIVE_ROUNDS:-4}
 
 setup() {
-    up p 2 256M
+    up p 2-2 256M
 }
 
 teardown() {

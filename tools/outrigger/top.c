@@ -175,8 +175,10 @@ int command_top(int argc, char **argv)
 	unsigned int i;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &a);
-	if (a.words.count && outrigger_value(&o, a.words.word[0], "state", state, sizeof(state)))
+	if (a.words.count && outrigger_value(&o, a.words.word[0], "state", state, sizeof(state))) {
+		free(r);
 		return command_fail(&o);
+	}
 	if (!r)
 		return 1;
 	sample(&r[1], a.words.word[0]);
