@@ -2,7 +2,7 @@
 # For the bats files here: a network namespace of its own for each test, with a
 # TAP device between Linux (10.9.0.1, fd09::1) and netrun (10.9.0.2, fd09::2).
 
-root=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 netrun=$root/build/bin/netrun
 
 net_setup() {
