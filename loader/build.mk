@@ -11,3 +11,5 @@ $(LOADER_LIB): $(LOADER_OBJS)
 	@mkdir -p $(@D)
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $^
+
+$(eval $(call unit_test,image_test,loader/image_test.c loader/image.c loader/error.c loader/device.c loader/module.c,-lelf -lkmod))

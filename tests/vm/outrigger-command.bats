@@ -182,7 +182,7 @@ p = json.load(sys.stdin)
 assert p["cpus"] == "2-3" and p["cpu2"]["apic_id"] >= 1 and p["mode"] == "0770", p'
     [ "$(outrigger top -n 2 -d 0.1 p | grep -c '^p ')" -eq 4 ]
     outrigger log p | grep -q running
-    ! outrigger log p | grep -q '^<'
+    run ! grep -q '^<' <(outrigger log p)
     outrigger log -r p | grep -q '^<6>'
     [ -z "$(outrigger ps)" ]
 }
