@@ -268,9 +268,11 @@ static void read_policy(struct otr_cpu *c)
 		c->hwp_request = 0;
 }
 
+/* A live partition's index 0 stays unused once its CPU has left: whoever enters
+ * an image with it is the first CPU of a boot. */
 static u32 free_index(struct otr_partition *p)
 {
-	u32 i = 0;
+	u32 i = OTR_IN(otr_state(p)) & OTR_LIVE ? 1 : 0;
 
 	while (otr_cpu_by_index(p, i))
 		i++;

@@ -8,6 +8,7 @@
 #include <linux/list_sort.h>
 #include <linux/memory.h>
 #include <linux/sched.h>
+#include <linux/mm.h>
 #include <linux/slab.h>
 
 #include "outrigger.h"
@@ -176,9 +177,12 @@ static int announce(struct otr_partition *p, struct otr_chunk *c)
 	return otr_request(p, &msg, NULL, OTR_REQUEST_TIMEOUT_MS, true);
 }
 
+/* What Linux keeps in any case. */
+#define LINUX_NEEDS (128ull << 20)
+
 static int check_add(struct otr_ioc_memory *req, struct otr_note *note)
 {
-	u64 block = memory_block_size_bytes();
+	u64 block = memory_block_size_bytes(), available, most;
 
 	if (req->kind > OTR_MEM_CONTIG)
 		return otr_refuse(note, -EINVAL, "unknown way %u to take memory", req->kind);
@@ -191,6 +195,13 @@ static int check_add(struct otr_ioc_memory *req, struct otr_note *note)
 	if (req->node < -1 || req->node >= MAX_NUMNODES ||
 	    (req->node >= 0 && !node_online(req->node)))
 		return otr_refuse(note, -EINVAL, "NUMA node %d does not exist", req->node);
+	/* Finding out by taking would bring Linux's out-of-memory killer in. */
+	available = PFN_PHYS((u64)max(si_mem_available(), 0l));
+	most = available > LINUX_NEEDS ? rounddown(available - LINUX_NEEDS, OTR_MIB2) : 0;
+	if (req->bytes > most)
+		return otr_refuse(note, -ENOMEM,
+				  "%llu MiB of memory wanted, but Linux can let go of %llu MiB at most: the rest is in use",
+				  req->bytes >> 20, most >> 20);
 	return 0;
 }
 

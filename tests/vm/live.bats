@@ -46,6 +46,15 @@ teardown() {
     [ "$(cat /tmp/result)" = right ]
 }
 
+@test "the first CPU may leave and another one come" {
+    outrigger cpu add p 3,
+    outrigger cpu remove p 2,
+    outrigger cpu add p 1,
+    [ "$(attr p cpus)" = "1,3" ]
+    [ "$(outrigger run p -- "$apps/threads" sum 4)" = 6000 ]
+    state_is p running
+}
+
 @test "the last CPU and memory that is needed stay, with a reason" {
     run outrigger cpu remove p 2
     [ "$status" -ne 0 ]

@@ -194,7 +194,7 @@ teardown() {
     outrigger create p --cpus 1, --memory 128M
     run outrigger memory add p 64G
     [ $status -ne 0 ]
-    [[ $output =~ "65536 MiB wanted, but Linux can let go of "[0-9]+" MiB only" ]]
+    [[ $output =~ "65536 MiB of memory wanted, but Linux can let go of "[0-9]+" MiB at most" ]]
     [ "$(value p memory)" -eq $((128 << 20)) ]
 }
 
