@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Cores with two threads: given whole, unless the administrator insists.
 # vm: --cpus 4 --threads 2
+# kernels: 6.12
+# (6.1 reads no threads of a core from the emulated CPU.)
 
 bats_require_minimum_version 1.5.0
 load partition
