@@ -79,6 +79,7 @@ int hotplug_memory_remove(paddr_t start, uint64_t bytes)
 	}
 	if (err) {
 		phys_zone_open(start, end);
+		log_info("memory %#lx-%#lx stays: it is in use", start.v, end.v);
 		return err;
 	}
 	kvm_direct_remove(start, end);

@@ -28,6 +28,7 @@ static uint32_t zone_count;     /* ever made; release-stored */
 static struct spinlock zones_lock;  /* adding and removing */
 
 #define PAGE_CACHE_MOST 64u
+#define RESERVE_MOST 4096u      /* pages: 16 MiB */
 
 static struct zone *zone_at(uint32_t i)
 {
@@ -229,6 +230,7 @@ void phys_zone_open(paddr_t start, paddr_t end)
 int phys_zone_remove(paddr_t start, paddr_t end)
 {
 	struct zone *z;
+	uint64_t busy;
 	bool empty;
 
 	xcall(&cpu_online_mask, cache_flush, NULL);
@@ -248,13 +250,26 @@ int phys_zone_remove(paddr_t start, paddr_t end)
 		kvm_unmap_from(VA_VMEMMAP + (start.v >> PAGE_SHIFT) * sizeof(struct page),
 			       ALIGN_UP(((end.v - start.v) >> PAGE_SHIFT) * sizeof(struct page), PAGE_SIZE),
 			       start, end);
+	busy = z->end_pfn ? z->end_pfn - z->usable_pfn - z->free_pages : 0;
 	spin_unlock(&zones_lock);
+	if (!empty)
+		log_debug("memory %#lx-%#lx: %lu pages in use", start.v, end.v, busy);
 	return empty ? 0 : -EBUSY;
 }
 
 /* ---- Allocation ---- */
 
-static struct page *alloc_from(bool movable, uint32_t order)
+/* What programs leave of a zone that is not movable: when that ran out, the
+ * kernel's own pages would end up in zones that are to be emptied again. */
+static uint64_t reserve_of(const struct zone *z)
+{
+	uint64_t pages = (z->end_pfn - z->start_pfn) / 32;
+
+	return MIN(pages, (uint64_t)RESERVE_MOST);
+}
+
+/* From movable zones or from the others. */
+static struct page *alloc_from(bool movable, uint32_t order, bool for_program)
 {
 	uint32_t count = load_acquire(&zone_count), node = this_cpu()->node;
 
@@ -265,7 +280,8 @@ static struct page *alloc_from(bool movable, uint32_t order)
 
 			if (!load_relaxed(&z->live) || z->movable != movable ||
 			    (z->node == node) != (pass == 0) ||
-			    load_relaxed(&z->free_pages) < 1ul << order)
+			    load_relaxed(&z->free_pages) <
+				    (1ul << order) + (for_program && !z->movable ? reserve_of(z) : 0))
 				continue;
 			spin_lock(&z->lock);
 			p = z->live ? block_alloc(z, order) : NULL;
@@ -291,9 +307,9 @@ static struct page *alloc(bool movable, uint32_t order)
 		}
 	}
 	if (!p)
-		p = alloc_from(movable, order);
+		p = alloc_from(movable, order, movable);
 	if (!p)
-		p = alloc_from(!movable, order);
+		p = alloc_from(!movable, order, movable);
 	if (!p)
 		return NULL;
 	p->order = (uint8_t)order;
