@@ -131,10 +131,9 @@ static struct slot *pop_slot(struct process *p)
 	return l ? list_entry(l, struct slot, link) : NULL;
 }
 
-int process_start(struct process *p)
+int process_start(struct process *p, uint64_t token)
 {
 	struct thread *t;
-	uint64_t token;
 	int err;
 
 	spin_lock(&p->lock);
@@ -144,7 +143,6 @@ int process_start(struct process *p)
 	spin_unlock(&p->lock);
 	if (err)
 		return err;
-	token = load_relaxed(&p->mailbox->exec.fork_token);
 	if (token) {
 		err = fork_start(p, token);
 		if (err)
@@ -166,7 +164,7 @@ int process_start(struct process *p)
 	return err;
 }
 
-bool process_start_is_long(struct process *p)
+uint64_t process_fork_token(struct process *p)
 {
 	return load_relaxed(&p->mailbox->exec.fork_token);
 }

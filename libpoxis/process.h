@@ -57,10 +57,12 @@ struct process *process_find(uint32_t context);
 void process_put(struct process *p);
 int process_add_slots(struct process *p, uint64_t page);
 int process_add_twin(struct process *p, uint32_t slot, uint32_t tid);
-/* Execs what the mailbox describes, in a first thread, or forks. The second: may
- * it take long, as a fork does? */
-int process_start(struct process *p);
-bool process_start_is_long(struct process *p);
+/* Execs what the mailbox describes, in a first thread; or, with a token, forks,
+ * which may park: in the control thread only. */
+int process_start(struct process *p, uint64_t fork_token);
+/* The mailbox's token, 0 for exec. The proxy can change it at any time: what was
+ * decided by one reading must not be read again. */
+uint64_t process_fork_token(struct process *p);
 /* Gives the first thread its slot. */
 int process_add_first(struct process *p, struct thread *t);
 /* The process with the lowest context from *context on, referenced, and moves

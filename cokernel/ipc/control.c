@@ -82,12 +82,12 @@ bool control_message_now(const struct otr_msg *m)
 		err = with_process(m, &p);
 		if (err)
 			break;
-		if (m->type == OTR_MSG_PROC_START && process_start_is_long(p)) {
+		if (m->type == OTR_MSG_PROC_START && process_fork_token(p)) {
 			process_put(p);
 			return false;
 		}
 		if (m->type == OTR_MSG_PROC_START)
-			err = process_start(p);
+			err = process_start(p, 0);
 		else if (m->type == OTR_MSG_PROC_KILL)
 			process_kill(p, (int)(m->arg[1] & 0x7f));
 		else if (m->type == OTR_MSG_PROC_STOP)
@@ -124,7 +124,7 @@ void control_message_later(const struct otr_msg *m)
 	case OTR_MSG_PROC_START:
 		err = with_process(m, &p);
 		if (!err) {
-			err = process_start(p);
+			err = process_start(p, process_fork_token(p));
 			process_put(p);
 		}
 		break;
