@@ -25,7 +25,8 @@ UNIT_CFLAGS := $(COMMON) -O1 -D_GNU_SOURCE -DOTR_HOSTED=1 -fno-omit-frame-pointe
 COK_CFLAGS := $(COMMON) -O2 -ffreestanding -fno-common -fno-pic -fno-pie \
               -mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fno-stack-protector \
               -fno-asynchronous-unwind-tables -fno-omit-frame-pointer -fcf-protection=none \
-              -fno-tree-loop-distribute-patterns
+              -fno-tree-loop-distribute-patterns -mindirect-branch=thunk-extern \
+              -mindirect-branch-register
 COK_ASFLAGS := -g -I. -fcf-protection=none
 
 .PHONY: all

@@ -6,8 +6,13 @@
  *                        fed and must answer, last one first
  *   threads spin SECONDS computes on as many threads as there are CPUs and
  *                        checks the result again and again
+ *   threads share        on one CPU, a thread that computes and two that hand each
+ *                        other a token all get on
  */
 #include <errno.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -46,6 +51,65 @@ static void *adder(void *arg)
 			pthread_barrier_wait(&barrier);
 	}
 	return arg;
+}
+
+static sem_t turn[2];
+static atomic_bool over;
+static long handovers;
+
+static void *partner(void *arg)
+{
+	long i = (long)arg;
+
+	while (!over) {
+		sem_wait(&turn[i]);
+		handovers++;
+		sem_post(&turn[!i]);
+	}
+	sem_post(&turn[!i]);
+	return arg;
+}
+
+/* Rounds of computing in so many seconds. */
+static long compute(double seconds)
+{
+	double end = now() + seconds;
+	long rounds = 0;
+
+	for (; now() < end; rounds++)
+		for (volatile int i = 0; i < 1000; i++)
+			;
+	return rounds;
+}
+
+/* Wide bounds: a thread that starves gets hundreds of times less. */
+static int share(void)
+{
+	long alone, beside;
+	pthread_t pair[2];
+	cpu_set_t set, one;
+	int cpu = 0;
+
+	sched_getaffinity(0, sizeof(set), &set);
+	while (!CPU_ISSET(cpu, &set))
+		cpu++;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	if (sched_setaffinity(0, sizeof(one), &one))
+		die("sched_setaffinity");
+	sem_init(&turn[0], 0, 1);
+	sem_init(&turn[1], 0, 0);
+	alone = compute(0.5);
+	for (long i = 0; i < 2; i++)
+		if (pthread_create(&pair[i], NULL, partner, (void *)i))
+			die("pthread_create");
+	beside = compute(1.5) / 3;
+	over = true;
+	for (int i = 0; i < 2; i++)
+		pthread_join(pair[i], NULL);
+	printf("computing %s, handing over %s\n", beside > alone / 20 ? "gets on" : "starves",
+	       handovers > 2000 ? "gets on" : "starves");
+	return 0;
 }
 
 static void *blocker(void *arg)
@@ -107,8 +171,10 @@ int main(int argc, char **argv)
 	int n = argc == 3 ? atoi(argv[2]) : 0;
 	cpu_set_t set;
 
+	if (argc == 2 && !strcmp(argv[1], "share"))
+		return share();
 	if (n < 1) {
-		fprintf(stderr, "usage: threads sum|block|spin N\n");
+		fprintf(stderr, "usage: threads sum|block|spin N, or share\n");
 		return 2;
 	}
 	if (!strcmp(argv[1], "sum")) {

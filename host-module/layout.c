@@ -11,6 +11,7 @@
 #include <asm/apic.h>
 #include <asm/cpufeature.h>
 #include <asm/msr.h>
+#include <asm/nospec-branch.h>
 #include <asm/tsc.h>
 
 #include "outrigger.h"
@@ -128,11 +129,12 @@ static u64 mitigations(void)
 		m |= OTR_MITIGATE_RETPOLINE;
 	if (boot_cpu_has(X86_FEATURE_USE_IBPB))
 		m |= OTR_MITIGATE_IBPB;
-	if (boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL) && boot_cpu_has(X86_FEATURE_STIBP))
+	/* What Linux sets always; what a program may ask for with prctl is left out. */
+	if (x86_spec_ctrl_base & SPEC_CTRL_STIBP)
 		m |= OTR_MITIGATE_STIBP;
-	if (boot_cpu_has_bug(X86_BUG_SPEC_STORE_BYPASS) && boot_cpu_has(X86_FEATURE_SSBD))
+	if (x86_spec_ctrl_base & SPEC_CTRL_SSBD)
 		m |= OTR_MITIGATE_SSBD;
-	if (boot_cpu_has_bug(X86_BUG_MDS) && boot_cpu_has(X86_FEATURE_MD_CLEAR))
+	if (boot_cpu_has(X86_FEATURE_CLEAR_CPU_BUF))
 		m |= OTR_MITIGATE_MDS_CLEAR;
 	if (boot_cpu_has_bug(X86_BUG_L1TF))
 		m |= OTR_MITIGATE_L1TF;

@@ -3,6 +3,7 @@
 #include "cokernel/arch/x86_64/apic.h"
 #include "cokernel/arch/x86_64/serial.h"
 #include "cokernel/arch/x86_64/x86.h"
+#include "cokernel/arch/x86_64/mitigate.h"
 #include "cokernel/core/boot.h"
 #include "cokernel/core/clock.h"
 #include "cokernel/core/log.h"
@@ -69,7 +70,6 @@ static void become_idle(struct cpu *c, struct thread *idle, void *stack_top)
 {
 	idle->stack_top = stack_top;
 	idle->cpu = c;
-	list_init(&idle->run_link);
 	c->current = idle;
 	c->kernel_rsp = (uint64_t)stack_top;
 	c->tss.rsp[0] = (uint64_t)stack_top;
@@ -119,6 +119,7 @@ noreturn_ void boot_main(const struct otr_boot *header, uint64_t index)
 	log_info("Outrigger co-kernel, ABI %u, partition %s, %u CPUs, %u memory ranges",
 		 OTR_ABI_VERSION, boot_info.name, boot_info.cpu_count, boot_info.range_count);
 	init_memory();
+	mitigate_init();
 	for (uint32_t i = 1; i < boot_info.cpu_count; i++) {
 		const struct otr_boot_cpu *b = boot_cpu_entry(i);
 
@@ -180,6 +181,7 @@ noreturn_ void ap_main(uint32_t index)
 	c->mm = NULL;
 	c->timer_armed_ns = 0;
 	cpu_init_early(c);
+	mitigate_init_cpu();
 	apic_init_cpu();
 	become_idle(c, idle, idle->stack_top);
 	store_release(&next_idle, NULL);

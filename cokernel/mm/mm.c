@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "cokernel/mm/mm.h"
+#include "cokernel/arch/x86_64/mitigate.h"
 #include "cokernel/arch/x86_64/x86.h"
 #include "cokernel/core/clock.h"
 #include "cokernel/lib/atomic.h"
@@ -13,6 +14,8 @@
 /* Above this many pages in quarantine the host is asked to hurry. */
 #define QUARANTINE_MOST 8192u
 
+static _Atomic uint64_t last_id;
+
 struct mm *mm_create(struct otr_ctx_private *zaps)
 {
 	struct mm *mm = kmem_zalloc(sizeof(*mm));
@@ -24,6 +27,7 @@ struct mm *mm_create(struct otr_ctx_private *zaps)
 		kmem_free(mm);
 		return NULL;
 	}
+	mm->id = atomic_fetch_add(&last_id, 1) + 1;
 	list_init(&mm->quarantine);
 	list_init(&mm->shared_quarantine);
 	mm->vmas.seed = (uint32_t)rdtsc();
@@ -78,6 +82,10 @@ void mm_switch(struct mm *mm)
 	cpumask_set(&mm->cpus, c->index);
 	c->mm = mm;
 	write_cr3(mm->root.v);
+	if (c->mm_last != mm->id) {
+		c->mm_last = mm->id;
+		mitigate_switch();
+	}
 }
 
 static bool range_ok(uint64_t addr, uint64_t bytes)

@@ -46,6 +46,7 @@ struct mm {
 	bool moving;                /* mm_evacuate() has pages under way */
 	struct cpumask cpus;        /* where it is in CR3; any CPU, atomic */
 
+	uint64_t id;                /* never used again */
 	uint32_t context;           /* whose it is, for mm_ask_zap() */
 	uint64_t zap_asked;         /* the host was asked for zaps below this */
 	struct otr_ctx_private *zaps;   /* NULL: no proxy, nothing to wait for */

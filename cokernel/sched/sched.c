@@ -12,8 +12,19 @@
 #include "cokernel/mm/mm.h"
 #include "cokernel/sched/thread.h"
 
-/* How long a thread keeps a CPU that others want. */
-#define SLICE_NS 4000000ull
+/*
+ * Fair sharing of a CPU: each thread has a virtual time, what it has run; the
+ * queue is ordered by it and the least goes first. A thread that slept comes back
+ * at most SLEEPER_NS behind the others: it does not collect time while asleep,
+ * yet goes first when it wakes, which is what one that waits for calls wants.
+ * Virtual times are those of one CPU; a thread that moves takes its distance to
+ * the CPU's floor (the least of its threads) along.
+ */
+#define SLICE_NS   4000000ull   /* how long a thread keeps a CPU that others want */
+#define SLEEPER_NS 2000000ull
+#define GRAIN_NS    500000ull   /* a woken thread so much behind takes the CPU at once */
+#define FLOOR_START (1ull << 40)
+#define IDLE_OFFSET 0ull        /* of cpu->run_offset: nothing of virtual time runs */
 
 extern void thread_trampoline(void);
 
@@ -51,7 +62,6 @@ struct thread *thread_create(void (*fn)(void *arg), void *arg)
 	t->rsp = (uint64_t)sp;
 	t->timeout.fn = timeout_fired;
 	t->cpu = this_cpu();
-	list_init(&t->run_link);
 	list_init(&t->process_link);
 	list_init(&t->futex_link);
 	list_init(&t->signals);
@@ -113,13 +123,42 @@ static struct cpu *choose_cpu(struct thread *t)
 	return last_allowed ? last : least ? least : this_cpu();
 }
 
+/* The least virtual time of the CPU's threads now, at least what it was; run_lock. */
+static uint64_t raise_floor(struct cpu *c)
+{
+	uint64_t offset = load_relaxed(&c->run_offset), least = UINT64_MAX;
+	struct tree_node *first = tree_first(&c->run_queue);
+
+	if (first)
+		least = first->key;
+	if (offset != IDLE_OFFSET)
+		least = MIN(least, clock_uptime_ns() + offset);
+	if (least != UINT64_MAX && least > c->run_floor)
+		store_relaxed(&c->run_floor, least);
+	return c->run_floor;
+}
+
+/* Makes the thread's virtual time one of CPU c's. */
+static void carry_over(struct thread *t, struct cpu *c)
+{
+	if (t->vtime_cpu != c)
+		t->vtime += load_relaxed(&c->run_floor) -
+			    (t->vtime_cpu ? load_relaxed(&t->vtime_cpu->run_floor) : 0);
+	t->vtime_cpu = c;
+}
+
 static void enqueue(struct thread *t)
 {
 	struct cpu *c = choose_cpu(t);
+	uint64_t least;
 
 	spin_lock(&c->run_lock);
 	t->cpu = c;
-	list_push_back(&c->run_queue, &t->run_link);
+	carry_over(t, c);
+	least = raise_floor(c) - SLEEPER_NS;
+	if ((int64_t)(t->vtime - least) < 0)
+		t->vtime = least;
+	tree_insert(&c->run_queue, &t->run_node, t->vtime);
 	store_relaxed(&c->run_count, c->run_count + 1);
 	spin_unlock(&c->run_lock);
 	atomic_store(&c->resched, true);
@@ -128,20 +167,25 @@ static void enqueue(struct thread *t)
 
 static struct thread *take_from(struct cpu *c, struct cpu *for_cpu)
 {
-	struct thread *t, *found = NULL;
+	struct thread *found = NULL;
+	struct tree_node *n;
 
 	if (!load_relaxed(&c->run_count))
 		return NULL;
 	spin_lock(&c->run_lock);
-	list_for_each(t, &c->run_queue, run_link)
-		if (cpumask_test(&t->affinity, for_cpu->index)) {
-			found = t;
+	for (n = tree_first(&c->run_queue); n; n = tree_next(n)) {
+		found = container_of(n, struct thread, run_node);
+		if (cpumask_test(&found->affinity, for_cpu->index))
 			break;
-		}
-	if (found) {
-		list_remove(&found->run_link);
+	}
+	if (n) {
+		raise_floor(c);
+		tree_remove(&c->run_queue, n);
 		store_relaxed(&c->run_count, c->run_count - 1);
+		carry_over(found, for_cpu);
 		found->cpu = for_cpu;
+	} else {
+		found = NULL;
 	}
 	spin_unlock(&c->run_lock);
 	return found;
@@ -215,7 +259,14 @@ void sched_finish_switch(void)
 static void switch_to(struct cpu *c, struct thread *next)
 {
 	struct thread *prev = c->current;
+	uint64_t now = clock_uptime_ns();
 
+	if (c->run_offset != IDLE_OFFSET) {
+		prev->vtime = now + c->run_offset;
+		if (!load_relaxed(&c->run_count) && prev->vtime > c->run_floor)
+			store_relaxed(&c->run_floor, prev->vtime);  /* it was alone */
+	}
+	store_relaxed(&c->run_offset, next == c->idle ? IDLE_OFFSET : next->vtime - now);
 	save_user(prev);
 	c->prev = prev;
 	store_relaxed(&c->current, next);
@@ -224,7 +275,7 @@ static void switch_to(struct cpu *c, struct thread *next)
 	if (next->mm && next->mm != c->mm)
 		mm_switch(next->mm);
 	restore_user(next);
-	next->slice_start_ns = clock_uptime_ns();
+	next->slice_start_ns = now;
 	c->status->switch_count++;
 	c->status->current_tid = next->tid;
 	arch_switch_stack(&prev->rsp, next->rsp);
@@ -261,6 +312,28 @@ static void slice_update(struct cpu *c)
 	timer_rearm();
 }
 
+/* Another thread should run: this one has had its slice, or a thread that has run
+ * so much less woke up. */
+static bool overdue(struct cpu *c)
+{
+	uint64_t now = clock_uptime_ns(), mine = now + c->run_offset, least = mine;
+	struct tree_node *first;
+
+	spin_lock(&c->run_lock);
+	first = tree_first(&c->run_queue);
+	if (first)
+		least = first->key;
+	spin_unlock(&c->run_lock);
+	if (mine > least + GRAIN_NS)
+		return true;
+	if (now - c->current->slice_start_ns < SLICE_NS)
+		return false;
+	if (mine >= least)
+		return true;
+	c->current->slice_start_ns = now;   /* the others have had more: go on */
+	return false;
+}
+
 void sched_interrupt(void)
 {
 	struct cpu *c = this_cpu();
@@ -272,8 +345,7 @@ void sched_interrupt(void)
 		sched_migrate();    /* the CPU is to park */
 		return;
 	}
-	if (c->current != c->idle && load_relaxed(&c->run_count) &&
-	    clock_uptime_ns() - c->current->slice_start_ns >= SLICE_NS) {
+	if (c->current != c->idle && load_relaxed(&c->run_count) && overdue(c)) {
 		c->current->requeue = true;
 		schedule();
 		c = this_cpu();
@@ -284,9 +356,16 @@ void sched_interrupt(void)
 void sched_yield(void)
 {
 	struct cpu *c = this_cpu();
+	uint64_t now = clock_uptime_ns();
+	struct tree_node *last;
 
 	if (!load_relaxed(&c->run_count))
 		return;
+	spin_lock(&c->run_lock);
+	last = tree_last(&c->run_queue);
+	if (last && last->key > now + c->run_offset)
+		store_relaxed(&c->run_offset, last->key - now);
+	spin_unlock(&c->run_lock);
 	c->current->requeue = true;
 	schedule();
 	slice_update(this_cpu());
@@ -369,6 +448,8 @@ void sched_init_cpu(void)
 	struct cpu *c = this_cpu();
 
 	c->idle = c->current;
+	c->run_offset = IDLE_OFFSET;
+	c->run_floor = MAX(c->run_floor, FLOOR_START);
 	cpumask_set(&cpu_online_mask, c->index);
 	__atomic_fetch_add(&cpu_online_count, 1, __ATOMIC_SEQ_CST);
 	atomic_store(&c->online, true);
@@ -395,22 +476,21 @@ noreturn_ void sched_idle(void)
 void sched_evacuate(void)
 {
 	struct cpu *c = this_cpu();
-	struct list *l;
+	struct tree_node *n;
 
 	cpumask_clear(&cpu_online_mask, c->index);
 	__atomic_fetch_sub(&cpu_online_count, 1, __ATOMIC_SEQ_CST);
 	atomic_store(&c->online, false);
 	for (;;) {
-		struct thread *t;
-
 		spin_lock(&c->run_lock);
-		l = list_pop_front(&c->run_queue);
-		if (l)
+		n = tree_first(&c->run_queue);
+		if (n) {
+			tree_remove(&c->run_queue, n);
 			store_relaxed(&c->run_count, c->run_count - 1);
+		}
 		spin_unlock(&c->run_lock);
-		if (!l)
+		if (!n)
 			break;
-		t = list_entry(l, struct thread, run_link);
-		enqueue(t);
+		enqueue(container_of(n, struct thread, run_node));
 	}
 }

@@ -36,7 +36,9 @@ struct thread {
 	bool dead;                  /* finish_switch releases it */
 	bool requeue;               /* was preempted; finish_switch queues it */
 	struct cpu *cpu;            /* where it runs or ran last */
-	struct list run_link;
+	struct tree_node run_node;  /* in cpu->run_queue, by vtime */
+	uint64_t vtime;             /* of vtime_cpu; valid while it does not run */
+	struct cpu *vtime_cpu;      /* NULL: never queued */
 	struct cpumask affinity;
 	struct timer timeout;
 	uint64_t slice_start_ns;

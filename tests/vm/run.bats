@@ -64,6 +64,7 @@ on_both() {
     on_both "$apps/threads" sum 2
     on_both "$apps/threads" sum 40
     on_both "$apps/threads" spin 1
+    on_both "$apps/threads" share
 }
 
 @test "64 threads block in delegated reads at once, none starves another" {
@@ -148,6 +149,16 @@ on_both() {
     eventually 5 contexts_are p 0
     sleep 1.2
     [ "$(attr p memory_free)" -ge $((free - (256 << 10))) ]
+}
+
+# Without preemption at its wake-up it would wait for the other's slice of 4 ms.
+@test "a thread that waits for calls is not held up by one that computes" {
+    local p50 khz
+    head -c 65536 /dev/zero >/dev/shm/busy
+    outrigger run p -- "$apps/bench" pread-busy 200 /dev/shm/busy | tee /dev/shm/busy.json
+    p50=$(sed -E 's/.*"p50":([0-9]+).*/\1/' /dev/shm/busy.json)
+    khz=$(dmesg | sed -nE 's/.*tsc: Detected ([0-9]+)\.[0-9]* MHz.*/\1000/p' | head -n 1)
+    [ "$p50" -lt $((khz * 2)) ]
 }
 
 @test "a busy core with one thread takes no timer interrupt" {

@@ -139,8 +139,7 @@ void cpu_init_early(struct cpu *c)
 	wrmsr(MSR_GS_BASE, (uint64_t)c);
 	wrmsr(MSR_KERNEL_GS_BASE, 0);
 	wrmsr(MSR_FS_BASE, 0);
-	if (!c->run_queue.next) {
-		list_init(&c->run_queue);
+	if (!c->page_cache[0].next) {
 		list_init(&c->page_cache[0]);
 		list_init(&c->page_cache[1]);
 	}
@@ -181,7 +180,6 @@ struct cpu *cpu_create(uint32_t index, uint32_t apic_id, uint32_t node, uint32_t
 		c = kmem_zalloc(sizeof(*c));
 		if (!c)
 			return NULL;
-		list_init(&c->run_queue);
 		list_init(&c->page_cache[0]);
 		list_init(&c->page_cache[1]);
 	}

@@ -60,16 +60,18 @@ struct cpu {
 	_Atomic bool online;
 
 	struct mm *mm;              /* whose user half CR3 maps; NULL: the kernel's */
+	uint64_t mm_last;           /* id of the last one that was in CR3 */
 	struct thread *fpu_owner;   /* whose vector state the registers hold */
 	struct thread *idle;
 
 	/* Run queue; any CPU, under run_lock. */
 	struct spinlock run_lock;
-	struct list run_queue;
+	struct tree run_queue;      /* threads by virtual time; sched/sched.c */
+	uint64_t run_floor;
 	uint32_t run_count;         /* queued, without the current thread */
 	struct thread *prev;        /* switched away from; for sched_finish_switch */
 	_Atomic bool resched;       /* set by others: look at the queue */
-	bool slice_armed;
+	uint64_t run_offset;        /* virtual time of the current thread = uptime + this */
 
 	/* Timers of this CPU; any CPU, under timer_lock. */
 	struct spinlock timer_lock;

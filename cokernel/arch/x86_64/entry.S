@@ -8,6 +8,7 @@
  */
 #define CPU_KERNEL_RSP 8
 #define CPU_USER_RSP   16
+#define MITIGATE_MDS_CLEAR (1 << 6)     /* OTR_MITIGATE_MDS_CLEAR */
 
 	.macro PUSH_GPRS
 	push %rdi
@@ -62,6 +63,23 @@
 	xor %r15d, %r15d
 	.endm
 
+	/* Last before a return to the program: buffers that it could sample are
+	 * cleared (Intel, "Microarchitectural Data Sampling", VERW). */
+	.macro CLEAR_BUFFERS
+5501:	verw mitigate_selector(%rip)
+5502:	.pushsection .rodata.alternative, "a"
+5503:	.byte 0x0f, 0x1f, 0x80, 0, 0, 0, 0  /* nopl, 7 bytes */
+5504:	.popsection
+	.pushsection .alternatives, "a"
+	.quad 5501b, 5503b, MITIGATE_MDS_CLEAR
+	.long 5502b - 5501b, 5504b - 5503b
+	.popsection
+	.endm
+
+	.section .rodata
+mitigate_selector:
+	.word 0x18                  /* SEL_KERNEL_DS: any writable data segment */
+
 	.text
 	.globl syscall_entry
 syscall_entry:
@@ -86,6 +104,7 @@ syscall_entry:
 	add $16, %rsp
 	mov 24(%rsp), %rsp
 	swapgs
+	CLEAR_BUFFERS
 	sysretq
 
 	.globl return_iret
@@ -95,6 +114,7 @@ return_iret:
 	POP_GPRS
 	add $16, %rsp
 	swapgs
+	CLEAR_BUFFERS
 	.globl return_iret_insn
 return_iret_insn:
 	iretq
@@ -110,8 +130,8 @@ trap_common:
 	testb $3, 144(%rsp)
 	jz 1f
 	swapgs
-	lfence
-1:	CLEAR_GPRS
+1:	lfence                  /* neither way is taken on the other's GS */
+	CLEAR_GPRS
 	mov %rsp, %rdi
 	call trap_dispatch          /* (regs) */
 	jmp return_iret
