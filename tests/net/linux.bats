@@ -91,13 +91,31 @@ teardown() { net_teardown; }
     [ "$status" -eq 7 ]
 }
 
+@test "net: over a packet socket on an interface of Linux, offloads included" {
+    in_ns ip link add veth0 type veth peer name veth1
+    in_ns ip addr add 10.9.1.1/24 dev veth0
+    in_ns ip link set veth0 up
+    in_ns ip link set veth1 up
+    local o
+    for o in "" --offload; do
+        # shellcheck disable=SC2086
+        ip netns exec "$ns" "$netrun" --packet veth1 --addr 10.9.1.2/24 $o serve 2>"$dir/netrun.log" &
+        netrun_pid=$!
+        for _ in $(seq 50); do in_ns ping -c 1 -W 1 -q 10.9.1.2 >/dev/null && break; sleep 0.1; done
+        [ "$(in_ns curl -sf -m 20 http://10.9.1.2/bytes/3000000 | wc -c)" -eq 3000000 ]
+        want=$(random_file 3000000)
+        [ "$(in_ns timeout 20 nc -N 10.9.1.2 7 <"$dir/data" | digest)" = "$want" ]
+        kill "$netrun_pid"; wait "$netrun_pid" || true
+    done
+}
+
 @test "net: an address is obtained by DHCP and used" {
     ip netns exec "$ns" dnsmasq --no-daemon --port=0 --interface=tap0 --bind-interfaces --dhcp-range=10.9.0.50,10.9.0.60,255.255.255.0,2m \
         --dhcp-leasefile="$dir/leases" --pid-file= --no-resolv --no-hosts --conf-file=/dev/null >"$dir/dnsmasq.log" 2>&1 &
     server=$!
     ip netns exec "$ns" "$netrun" dhcp >"$dir/out" 2>"$dir/netrun.log" &
     netrun_pid=$!
-    for _ in $(seq 100); do grep -q '^dhcp ' "$dir/out" && break; sleep 0.1; done
+    for _ in $(seq 150); do grep -q '^dhcp ' "$dir/out" && break; sleep 0.1; done
     addr=$(sed -n 's,^dhcp \(.*\)/24$,\1,p' "$dir/out")
     [[ $addr == 10.9.0.5? || $addr == 10.9.0.60 ]]
     in_ns ping -c 1 -W 2 "$addr"

@@ -21,6 +21,7 @@ static const char USAGE[] =
     "  dhcp                  get an address by DHCP, print it, go on serving\n"
     "options:\n"
     "  --tap NAME            TAP device (default tap0); it must exist\n"
+    "  --packet NAME         instead of a TAP: an interface of Linux, by a packet socket\n"
     "  --addr ADDR/BITS      an address of ours; may be repeated\n"
     "  --gateway ADDR        default route\n"
     "  --probe               probe addresses before using them\n"
@@ -49,7 +50,7 @@ struct options {
     unsigned bits[8], addr_count;
     uint32_t mtu;
     uint64_t memory_bytes;
-    bool probe, slaac, offload, json, impaired;
+    bool packet, probe, slaac, offload, json, impaired;
     struct netrun_impairment impairment;
 };
 
@@ -73,13 +74,14 @@ static void parse_addr(struct options *o, char *text)
 static void parse_options(struct options *o, int argc, char **argv)
 {
     static const struct option longs[] = {
-        { "tap", 1, 0, 't' }, { "addr", 1, 0, 'a' }, { "gateway", 1, 0, 'g' }, { "probe", 0, 0, 'p' }, { "slaac", 0, 0, 's' },
+        { "tap", 1, 0, 't' }, { "packet", 1, 0, 'P' }, { "addr", 1, 0, 'a' }, { "gateway", 1, 0, 'g' }, { "probe", 0, 0, 'p' }, { "slaac", 0, 0, 's' },
         { "mtu", 1, 0, 'm' }, { "offload", 0, 0, 'o' }, { "impair", 1, 0, 'i' }, { "pcap", 1, 0, 'c' }, { "state", 1, 0, 'S' },
         { "json", 0, 0, 'j' }, { "memory", 1, 0, 'M' }, { "help", 0, 0, 'h' }, { 0 } };
     int c;
     while ((c = getopt_long(argc, argv, "+h", longs, NULL)) != -1) {
         switch (c) {
         case 't': o->tap = optarg; break;
+        case 'P': o->tap = optarg; o->packet = true; break;
         case 'a': parse_addr(o, optarg); break;
         case 'g':
             if (net_addr_parse(optarg, &o->gateway) < 0)
@@ -173,7 +175,7 @@ int main(int argc, char **argv)
     struct netrun_tap tap = { 0 };
     FILE *pcap = NULL;
     parse_options(&o, argc, argv);
-    if (netrun_tap_open(&tap, o.tap, o.mtu, o.offload) < 0)
+    if ((o.packet ? netrun_packet_open : netrun_tap_open)(&tap, o.tap, o.mtu, o.offload) < 0)
         return 1;
     struct net_nic *nic = &tap.nic, *impaired = NULL;
     if (o.pcap) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * netrun: the co-kernel's network stack in an ordinary process over a TAP
- * device, so that it can be tried against Linux. Parts: the environment
- * (malloc, clock), the TAP as a NIC, a shim that impairs a NIC, a pcap-ng
+ * device or a packet socket, so that it can be tried against Linux. Parts: the
+ * environment (malloc, clock), the TAP or packet socket as a NIC, a shim that impairs a NIC, a pcap-ng
  * writer that watches one, services, clients, and state listings.
  */
 #ifndef NETRUN_H
@@ -29,6 +29,10 @@ struct netrun_tap {
 };
 /* 0, or -errno after a message. offload: checksums and TSO by way of virtio_net_hdr. */
 int netrun_tap_open(struct netrun_tap *tap, const char *name, uint32_t mtu, bool offload);
+
+extern const struct net_nic_ops netrun_fd_ops; /* frames by read and write of a descriptor */
+/* packet.c: a network interface of Linux by a packet socket, instead of a TAP. 0, or -errno after a message. */
+int netrun_packet_open(struct netrun_tap *tap, const char *name, uint32_t mtu, bool offload);
 
 /* impair.c: both directions of the NIC below */
 struct netrun_impairment {

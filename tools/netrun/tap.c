@@ -92,7 +92,7 @@ static unsigned tx_burst(struct net_nic *nic, struct pbuf **frames, unsigned cou
     return count;
 }
 
-static const struct net_nic_ops ops = { .rx_burst = rx_burst, .tx_burst = tx_burst };
+const struct net_nic_ops netrun_fd_ops = { .rx_burst = rx_burst, .tx_burst = tx_burst };
 
 int netrun_tap_open(struct netrun_tap *tap, const char *name, uint32_t mtu, bool offload)
 {
@@ -109,7 +109,7 @@ int netrun_tap_open(struct netrun_tap *tap, const char *name, uint32_t mtu, bool
         return -EOPNOTSUPP;
     }
     tap->vnet = offload;
-    tap->nic = (struct net_nic){ .ops = &ops, .priv = tap, .mtu = mtu, .offloads = NIC_TX_CHAIN,
+    tap->nic = (struct net_nic){ .ops = &netrun_fd_ops, .priv = tap, .mtu = mtu, .offloads = NIC_TX_CHAIN,
                                  .mac = { { 0x02, 0x6f, 0x74, 0x72, 0, 1 } } };
     if (offload)
         tap->nic.offloads |= NIC_TX_CSUM | NIC_TX_TSO | NIC_RX_CSUM;
