@@ -13,11 +13,12 @@
 enum message { DISCOVER = 1, OFFER, REQUEST, DECLINE, ACK, NAK };
 enum option { OPT_PAD = 0, OPT_MASK = 1, OPT_ROUTER = 3, OPT_DNS = 6, OPT_REQUESTED = 50, OPT_LEASE = 51, OPT_TYPE = 53, OPT_SERVER = 54,
               OPT_PARAMETERS = 55, OPT_T1 = 58, OPT_T2 = 59, OPT_CLIENT_ID = 61, OPT_END = 255 };
-enum state { INIT, SELECTING, REQUESTING, BOUND, RENEWING, REBINDING };
+enum state { INIT, SELECTING, REQUESTING, CHECKING, BOUND, RENEWING, REBINDING };
 
 /* RFC 2131 4.1: 4 s, doubled up to 64 s, each plus or minus a second. */
 #define RETRY_MIN_NS (4 * NET_NS_PER_S)
 #define RETRY_MAX 4u
+#define DECLINED_WAIT_NS (10 * NET_NS_PER_S) /* 3.1 step 5 */
 
 struct dhcp4 {
     struct net_iface *iface;
@@ -27,7 +28,8 @@ struct dhcp4 {
     enum state state;
     uint32_t xid, tries;
     uint64_t begun_ns;
-    bool configured;
+    bool configured; /* the address of `lease` is on the interface */
+    struct dhcp4 *next;
     struct dhcp4_lease lease, offer;
     void (*changed)(void *ctx, const struct dhcp4_lease *lease);
     void *ctx;
@@ -74,7 +76,7 @@ static void send(struct dhcp4 *d, enum message type)
     *p = OPT_END;
     if (d->state == RENEWING)
         to = d->lease.server;
-    d->udp->unconfigured = !has_address;
+    d->udp->unconfigured = d->iface->unconfigured = !has_address;
     d->udp->local = has_address ? d->lease.addr : net_addr_v4(0);
     udp_send(d->udp, pb, &to, SERVER_PORT);
 }
@@ -111,24 +113,55 @@ static void restart(struct dhcp4 *d)
     arm_retry(d);
 }
 
+static void bound(struct dhcp4 *d, bool news)
+{
+    d->lease = d->offer;
+    d->state = BOUND;
+    d->iface->unconfigured = 0;
+    d->tries = 0;
+    arm(d, d->lease.renew_ns);
+    if (news)
+        d->changed(d->ctx, &d->lease);
+}
+
+/* Whether somebody on the link holds the address that we were given (RFC 2131 4.4.1, RFC 5227). */
+static void settled(void *ctx, bool ours)
+{
+    struct dhcp4 *d = ctx;
+    struct net_addr any = net_addr_v4(0);
+    if (d->state != CHECKING)
+        return;
+    if (ours) {
+        d->configured = true;
+        if (!net_addr_is_any(&d->offer.gateway))
+            net_route_add(d->ns, &any, 0, &d->offer.gateway, d->iface, 100);
+        bound(d, true);
+        return;
+    }
+    d->ns->counters.dhcp_declined++;
+    send(d, DECLINE);
+    net_iface_del_addr(d->iface, &d->offer.addr);
+    d->state = INIT;
+    arm(d, d->ns->now_ns + DECLINED_WAIT_NS);
+}
+
 static void configure(struct dhcp4 *d)
 {
-    struct net_addr any = net_addr_v4(0);
     struct dhcp4_lease *l = &d->offer;
-    bool same = d->configured && net_addr_eq(&d->lease.addr, &l->addr) && net_addr_eq(&d->lease.gateway, &l->gateway);
-    if (!same) {
-        unconfigure(d);
-        net_iface_add_addr(d->iface, &l->addr, l->prefix_bits, false);
-        if (!net_addr_is_any(&l->gateway))
-            net_route_add(d->ns, &any, 0, &l->gateway, d->iface, 100);
+    if (d->configured && net_addr_eq(&d->lease.addr, &l->addr) && net_addr_eq(&d->lease.gateway, &l->gateway)) {
+        bound(d, false);
+        return;
     }
-    d->lease = *l;
-    d->configured = true;
-    d->state = BOUND;
-    d->tries = 0;
-    arm(d, l->renew_ns);
-    if (!same)
-        d->changed(d->ctx, &d->lease);
+    unconfigure(d);
+    d->state = CHECKING;
+    net_timer_cancel(&d->ns->wheel, &d->timer); /* probing has its own */
+    if (net_iface_add_addr(d->iface, &l->addr, l->prefix_bits, true) < 0) {
+        restart(d); /* the interface has it already, or no room for it */
+        return;
+    }
+    struct net_ifaddr *ifa = net_iface_find_addr(d->iface, &l->addr);
+    ifa->settled = settled;
+    ifa->settled_ctx = d;
 }
 
 static void fire(struct net_timer *t)
@@ -136,6 +169,10 @@ static void fire(struct net_timer *t)
     struct dhcp4 *d = net_container_of(t, struct dhcp4, timer);
     uint64_t now = d->ns->now_ns;
     switch (d->state) {
+    case INIT:
+    case CHECKING:
+        restart(d);
+        return;
     case REQUESTING:
         if (d->tries >= 5) {
             restart(d);
@@ -266,6 +303,8 @@ struct dhcp4 *dhcp4_start(struct net_iface *iface, void (*changed)(void *, const
     d->udp->handler_ctx = d;
     if (udp_bind(d->udp, &any, CLIENT_PORT) < 0)
         goto close_udp;
+    d->next = ns->dhcps;
+    ns->dhcps = d;
     restart(d);
     return d;
 
@@ -274,4 +313,14 @@ close_udp:
 free_client:
     net_mem_free(&ns->mem, d, sizeof *d);
     return NULL;
+}
+
+void dhcp4_fini(struct net_stack *ns)
+{
+    while (ns->dhcps) {
+        struct dhcp4 *d = ns->dhcps;
+        ns->dhcps = d->next;
+        net_timer_cancel(&ns->wheel, &d->timer);
+        net_mem_free(&ns->mem, d, sizeof *d);
+    }
 }

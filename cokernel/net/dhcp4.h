@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* DHCPv4 client (RFC 2131): obtains, renews, rebinds and gives up one lease for an interface. */
+/* DHCPv4 client (RFC 2131): obtains, probes (and declines), renews, rebinds and gives up one lease for an interface. */
 #ifndef NET_DHCP4_H
 #define NET_DHCP4_H
 
@@ -17,5 +17,8 @@ struct dhcp4;
 /* changed(ctx, lease) runs on every new lease, changed(ctx, NULL) when it is lost.
  * Address and default route are set before. NULL if out of memory. */
 struct dhcp4 *dhcp4_start(struct net_iface *iface, void (*changed)(void *ctx, const struct dhcp4_lease *lease), void *ctx);
+
+/* For stack.c, after its endpoints are closed. */
+void dhcp4_fini(struct net_stack *ns);
 
 #endif

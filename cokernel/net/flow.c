@@ -77,6 +77,11 @@ static void split_one(struct net_flow_table *t)
 void net_flow_insert(struct net_flow_table *t, struct net_flow *f)
 {
     f->hash = net_flow_hash(&t->key, &f->key);
+    net_flow_insert_hashed(t, f);
+}
+
+void net_flow_insert_hashed(struct net_flow_table *t, struct net_flow *f)
+{
     if (++t->count > t->mask + 1 + t->split)
         split_one(t);
     struct net_flow **b = net_flow_bucket(t, f->hash);

@@ -45,6 +45,8 @@ int net_flow_table_init(struct net_flow_table *table, struct net_mem *mem, const
 void net_flow_table_fini(struct net_flow_table *table);
 /* Sets flow->hash from its key. Never fails: without memory to grow, chains get longer. */
 void net_flow_insert(struct net_flow_table *table, struct net_flow *flow);
+/* The same if flow->hash is set already. */
+void net_flow_insert_hashed(struct net_flow_table *table, struct net_flow *flow);
 void net_flow_remove(struct net_flow_table *table, struct net_flow *flow);
 /* Calls visit for every flow, which may remove the one it is given. */
 void net_flow_each(struct net_flow_table *table, void (*visit)(struct net_flow *flow, void *ctx), void *ctx);

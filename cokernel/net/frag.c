@@ -120,7 +120,7 @@ static struct pbuf *assemble(struct net_stack *ns, struct frag_datagram *d)
         last = pb;
     }
     whole->total = d->total_bytes;
-    whole->flags &= (uint16_t)~PBUF_CSUM_GOOD;
+    whole->flags &= (uint8_t)~PBUF_CSUM_GOOD;
     release(ns, d);
     ns->counters.frag_done++;
     return whole;

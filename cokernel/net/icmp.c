@@ -75,10 +75,10 @@ void icmp_reject(struct net_stack *ns, const struct net_rx *rx, enum net_reject 
     h[0] = type;
     h[1] = code;
     put_be32(h + 4, pointer);
-    uint32_t quote = net_min(rx->ip_bytes + rx->pb->total, v4 ? QUOTE4_BYTES : (uint32_t)QUOTE6_BYTES);
-    net_copy(pbuf_extend(pb, rx->ip_bytes), rx->ip, rx->ip_bytes);
-    quote -= net_min(quote, rx->ip_bytes);
-    pbuf_copy_out(rx->pb, 0, pbuf_extend(pb, quote), quote);
+    uint32_t most = v4 ? QUOTE4_BYTES : (uint32_t)QUOTE6_BYTES;
+    uint32_t headers = net_min(rx->ip_bytes, most), rest = net_min(rx->pb->total, most - headers);
+    net_copy(pbuf_extend(pb, headers), rx->ip, headers);
+    pbuf_copy_out(rx->pb, 0, pbuf_extend(pb, rest), rest);
     icmp_send(ns, rx->iface, &rx->dst, &rx->src, 0, 0, pb);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* ICMPv6 (RFC 4443) and MLDv1 (RFC 2710). */
+/* ICMPv6 (RFC 4443) and the messages of MLD (RFC 3810, RFC 2710). */
 #include "cokernel/net/cksum.h"
 #include "cokernel/net/icmp.h"
 #include "cokernel/net/mcast.h"
@@ -15,6 +15,7 @@
 #define MLD_QUERY 130u
 #define MLD_REPORT 131u
 #define MLD_DONE 132u
+#define MLD_V2_REPORT 143u
 #define ND_RA 134u
 #define ND_NS 135u
 #define ND_NA 136u
@@ -26,13 +27,16 @@ void icmp6_checksum(struct pbuf *pb, const struct net_addr *src, const struct ne
     store16(pb->data + 2, cksum_finish(cksum_pbuf(cksum_pseudo(src, dst, IP_PROTO_ICMP6, pb->total), pb, 0, pb->total)));
 }
 
-/* RFC 2710 3: hop limit 1 and a router alert, which ends up in a hop-by-hop header. */
-void mld_send(struct net_iface *iface, const struct net_addr *group, bool leave)
+static bool mld_is_v1(const struct net_iface *iface) { return iface->stack->now_ns < iface->mld_v1_until_ns; }
+
+/* Hop limit 1 and a router alert, which ends up in a hop-by-hop header (RFC 2710 3, RFC 3810 5). */
+void mld_send(struct net_iface *iface, const struct net_addr *group, enum mcast_report what)
 {
-    static const struct net_addr all_routers = { .b = { 0xff, 2, [15] = 2 } };
+    static const struct net_addr all_routers = { .b = { 0xff, 2, [15] = 2 } }, v2_routers = { .b = { 0xff, 2, [15] = 0x16 } };
     static const uint8_t hop_by_hop[8] = { IP_PROTO_ICMP6, 0, 5, 2, 0, 0, 1, 0 };
     struct net_stack *ns = iface->stack;
-    struct net_tx tx = { .dst = leave ? all_routers : *group, .proto = IP_PROTO_HOPOPTS, .ttl = 1 };
+    bool v1 = mld_is_v1(iface), leave = what == MCAST_LEAVES;
+    struct net_tx tx = { .dst = !v1 ? v2_routers : leave ? all_routers : *group, .proto = IP_PROTO_HOPOPTS, .ttl = 1 };
     struct net_path path = { .iface = iface, .mtu = iface->mtu };
     for (unsigned k = 0; k < IFACE_ADDRS; k++) /* from a link-local address, or none yet: RFC 3590 */
         if (iface->addrs[k].state == IFADDR_PREFERRED && net_addr_is_link_local6(&iface->addrs[k].addr))
@@ -40,10 +44,18 @@ void mld_send(struct net_iface *iface, const struct net_addr *group, bool leave)
     struct pbuf *pb = pbuf_alloc_small(&ns->pools, ETH_HEADER_BYTES + 4 + IP6_HEADER_BYTES + 8);
     if (!pb)
         return;
-    uint8_t *p = pbuf_extend(pb, 24);
-    net_zero(p, 24);
-    p[0] = leave ? MLD_DONE : MLD_REPORT;
-    net_copy(p + 8, group->b, 16);
+    uint32_t bytes = v1 ? 24 : 28;
+    uint8_t *p = pbuf_extend(pb, bytes);
+    net_zero(p, bytes);
+    if (v1) {
+        p[0] = leave ? MLD_DONE : MLD_REPORT;
+        net_copy(p + 8, group->b, 16);
+    } else { /* one record, no sources: RFC 3810 5.2 */
+        p[0] = MLD_V2_REPORT;
+        put_be16(p + 6, 1);
+        p[8] = (uint8_t)what;
+        net_copy(p + 12, group->b, 16);
+    }
     icmp6_checksum(pb, &tx.src, &tx.dst);
     net_copy(pbuf_push(pb, 8), hop_by_hop, 8);
     ip6_output(ns, &path, &tx, pb);
@@ -52,13 +64,23 @@ void mld_send(struct net_iface *iface, const struct net_addr *group, bool leave)
 static void mld_input(struct net_rx *rx)
 {
     const uint8_t *p = rx->pb->data;
+    struct net_iface *iface = rx->iface;
     if (rx->pb->len < 24 || rx->ttl != 1 || !net_addr_is_link_local6(&rx->src))
         return;
     struct net_addr group = net_addr_v6(p + 8);
-    if (p[0] == MLD_QUERY)
-        mcast_query(rx->iface, &group, false, get_be16(p + 4) * NET_NS_PER_MS);
-    else if (p[0] == MLD_REPORT)
-        mcast_heard_report(rx->iface, &group);
+    if (p[0] == MLD_REPORT) {
+        if (mld_is_v1(iface)) /* version 2 suppresses nothing */
+            mcast_heard_report(iface, &group);
+        return;
+    }
+    uint64_t ms = get_be16(p + 4);
+    if (rx->pb->total == 24)
+        iface->mld_v1_until_ns = iface->stack->now_ns + MCAST_OLD_QUERIER_NS;
+    else if (rx->pb->total < 28) /* RFC 3810 8.1: neither version */
+        return;
+    else if (ms >= 0x8000) /* 5.1.3 */
+        ms = ((ms & 0xfff) | 0x1000) << ((ms >> 12 & 7) + 3);
+    mcast_query(iface, &group, false, ms * NET_NS_PER_MS);
 }
 
 static void error_input(struct net_stack *ns, const struct pbuf *pb)

@@ -41,18 +41,20 @@ struct net_iface *net_iface_add(struct net_stack *ns, struct net_nic *nic, const
 
 struct net_iface *net_iface_add_vlan(struct net_iface *parent, uint16_t vlan_id, const char *name)
 {
+    if (vlan_id == 0 || vlan_id >= 0xfff) /* IEEE 802.1Q table 9-2: reserved */
+        return NULL;
     struct net_iface *i = net_iface_add(parent->stack, parent->nic, name);
     if (!i)
         return NULL;
     i->parent = parent;
-    i->vlan_id = vlan_id & 0xfff;
+    i->vlan_id = vlan_id;
     i->offloads &= ~(uint32_t)(NIC_TX_TSO | NIC_TX_CSUM);
     return i;
 }
 
 struct net_ifaddr *net_iface_find_addr(struct net_iface *i, const struct net_addr *addr)
 {
-    for (unsigned k = 0; k < IFACE_ADDRS; k++)
+    for (unsigned k = 0; k < i->addr_top; k++)
         if (i->addrs[k].state != IFADDR_FREE && net_addr_eq(&i->addrs[k].addr, addr))
             return &i->addrs[k];
     return NULL;
@@ -86,6 +88,14 @@ static void expire(struct net_timer *t)
         net_timer_arm(&ns->wheel, t, next);
 }
 
+static void tell(struct net_ifaddr *ifa, bool ours)
+{
+    void (*settled)(void *, bool) = ifa->settled;
+    ifa->settled = NULL;
+    if (settled)
+        settled(ifa->settled_ctx, ours);
+}
+
 void net_ifaddr_accept(struct net_ifaddr *ifa)
 {
     struct net_iface *i = ifa->iface;
@@ -101,6 +111,7 @@ void net_ifaddr_accept(struct net_ifaddr *ifa)
     net_paths_changed(i->stack);
     if (i->nic && net_addr_is_v4(&ifa->addr))
         arp_announce(ifa);
+    tell(ifa, true);
 }
 
 void net_ifaddr_conflict(struct net_ifaddr *ifa)
@@ -109,6 +120,7 @@ void net_ifaddr_conflict(struct net_ifaddr *ifa)
     net_timer_cancel(&ifa->iface->stack->wheel, &ifa->timer);
     net_paths_changed(ifa->iface->stack);
     net_log(ifa->iface->stack, NET_LOG_ERROR, "address conflict: another host on the link holds an address of ours; it stays unused");
+    tell(ifa, false);
 }
 
 int net_iface_add_addr(struct net_iface *i, const struct net_addr *addr, unsigned prefix_bits, bool probe)
@@ -127,6 +139,7 @@ int net_iface_add_addr(struct net_iface *i, const struct net_addr *addr, unsigne
         .addr = *addr, .iface = i, .prefix_bits = (uint8_t)(prefix_bits + (v4 ? 96 : 0)), .state = IFADDR_TENTATIVE,
         .preferred_until_ns = UINT64_MAX, .valid_until_ns = UINT64_MAX,
     };
+    i->addr_top = net_max(i->addr_top, (unsigned)(ifa - i->addrs) + 1);
     list_broadcasts(i);
     if (!v4 && i->nic)
         mcast_join_solicited_node(i, addr);
@@ -151,7 +164,9 @@ int net_iface_del_addr(struct net_iface *i, const struct net_addr *addr)
         net_route_del(i->stack, addr, ifa->prefix_bits - (v4 ? 96u : 0u), &none);
     if (!v4 && i->nic)
         mcast_leave_solicited_node(i, addr);
-    ifa->state = IFADDR_FREE;
+    *ifa = (struct net_ifaddr){ .state = IFADDR_FREE };
+    while (i->addr_top && i->addrs[i->addr_top - 1].state == IFADDR_FREE)
+        i->addr_top--;
     list_broadcasts(i);
     net_paths_changed(i->stack);
     return 0;

@@ -33,12 +33,15 @@ struct net_ifaddr {
     uint8_t state;
     uint8_t probes_left;
     uint8_t autoconf;           /* made by SLAAC */
+    /* May be NULL: tells whoever probes it, once, whether the address is ours. It may be deleted meanwhile. */
+    void (*settled)(void *ctx, bool ours);
+    void *settled_ctx;
 };
 
 struct net_group {
     struct net_addr addr;
-    uint32_t users;
-    uint8_t reports_left;
+    uint32_t users;           /* 0 while reports_left: it was left, and that is still being said */
+    uint8_t reports_left;     /* of the change */
     struct net_timer timer;
     struct net_iface *iface;
 };
@@ -56,6 +59,7 @@ struct net_iface {
     struct net_mac mac;
     uint16_t vlan_id;         /* 0: untagged */
     uint8_t up, slaac;
+    uint8_t unconfigured;     /* a DHCP client waits for answers to an address that is not ours yet */
     uint32_t index;
     uint32_t mtu;
     uint32_t offloads;
@@ -66,16 +70,19 @@ struct net_iface {
     struct net_iface_counters counters;
     uint32_t broadcasts[IFACE_ADDRS]; /* of the IPv4 addresses, network order */
     unsigned broadcast_count;
+    unsigned addr_top;        /* no address is at or beyond it */
     struct net_ifaddr addrs[IFACE_ADDRS];
     struct net_group groups[IFACE_GROUPS];
     /* IPv6 router discovery */
     struct net_timer rs_timer;
     uint8_t rs_left, hop_limit;
-    struct net_timer query_timer; /* IGMP and MLD general query answered at its expiry */
+    /* Until then a querier of an older version is believed to be there (RFC 3376 7.2.1, RFC 3810 8.2.1). */
+    uint64_t igmp_v1_until_ns, igmp_v2_until_ns, mld_v1_until_ns;
 };
 
 /* The NIC must outlive the instance. NULL if out of memory. */
 struct net_iface *net_iface_add(struct net_stack *ns, struct net_nic *nic, const char *name);
+/* vlan_id 1 to 4094, else NULL. */
 struct net_iface *net_iface_add_vlan(struct net_iface *parent, uint16_t vlan_id, const char *name);
 
 /* probe: take the address only after nobody on the link answered for it.

@@ -32,12 +32,14 @@ static bool options_ok(const uint8_t *p, uint32_t n)
     return true;
 }
 
-/* RFC 1122 3.2.1.3: addresses that cannot be a source. */
-static bool source_ok(struct net_iface *iface, const struct net_addr *src)
+/* RFC 1122 3.2.1.3: addresses that cannot be a source. 0.0.0.0 is a host that asks for its own. */
+static bool source_ok(struct net_iface *iface, const struct net_addr *src, uint8_t proto)
 {
     uint8_t first = src->b[12];
     if (first == 127)
         return !iface->nic;
+    if (first == 0)
+        return proto == IP_PROTO_UDP || proto == IP_PROTO_IGMP;
     return first < 224 && !net_iface_is_broadcast(iface, src);
 }
 
@@ -68,7 +70,7 @@ void ip4_input(struct net_iface *iface, struct pbuf *pb)
     rx.tos = h[1];
     rx.ttl = h[8];
     /* One compare for the usual case: the first address of the interface. */
-    if (net_likely(rx.dst.w[3] == iface->addrs[0].addr.w[3] && iface->addrs[0].state == IFADDR_PREFERRED)) {
+    if (net_likely(net_addr_eq(&rx.dst, &iface->addrs[0].addr) && iface->addrs[0].state == IFADDR_PREFERRED)) {
         rx.group = 0;
     } else if (net_addr_is_multicast(&rx.dst) || net_iface_is_broadcast(iface, &rx.dst)) {
         rx.group = 1;
@@ -76,10 +78,10 @@ void ip4_input(struct net_iface *iface, struct pbuf *pb)
             goto not_ours;
     } else if (!net_iface_accepts(iface, &rx.dst)) {
         /* A DHCP client's answer may come to an address that is not ours yet. */
-        if (!(rx.proto == IP_PROTO_UDP && net_addr_is_any(&iface->addrs[0].addr)))
+        if (!(rx.proto == IP_PROTO_UDP && iface->unconfigured))
             goto not_ours;
     }
-    if (!source_ok(iface, &rx.src))
+    if (!source_ok(iface, &rx.src, rx.proto))
         goto not_ours;
     if (pb->flags & PBUF_BROADCAST) {
         if (!rx.group) /* RFC 1122 3.3.6 */
@@ -126,9 +128,12 @@ void ip4_deliver(struct net_stack *ns, struct net_rx *rx)
     pbuf_put(rx->pb);
 }
 
+static uint32_t header_bytes(const struct net_tx *tx) { return IP4_HEADER_BYTES + (tx->router_alert ? 4 : 0); }
+
 static void write_header(uint8_t *h, const struct net_tx *tx, uint32_t total, uint16_t id, uint16_t frag)
 {
-    h[0] = 0x45;
+    uint32_t header = header_bytes(tx);
+    h[0] = (uint8_t)(0x40 | header / 4);
     h[1] = tx->tos;
     put_be16(h + 2, (uint16_t)total);
     put_be16(h + 4, id);
@@ -138,7 +143,9 @@ static void write_header(uint8_t *h, const struct net_tx *tx, uint32_t total, ui
     store16(h + 10, 0);
     store32(h + 12, tx->src.w[3]);
     store32(h + 16, tx->dst.w[3]);
-    store16(h + 10, cksum_finish(cksum_add(0, h, IP4_HEADER_BYTES)));
+    if (net_unlikely(tx->router_alert))
+        put_be32(h + IP4_HEADER_BYTES, 0x94040000); /* RFC 2113 */
+    store16(h + 10, cksum_finish(cksum_add(0, h, header)));
 }
 
 static void to_link(struct net_path *path, const struct net_tx *tx, struct pbuf *pb)
@@ -201,7 +208,7 @@ static int fragment(struct net_stack *ns, struct net_path *path, const struct ne
 
 int ip4_output(struct net_stack *ns, struct net_path *path, const struct net_tx *tx, struct pbuf *pb)
 {
-    uint32_t total = pb->total + IP4_HEADER_BYTES;
+    uint32_t header = header_bytes(tx), total = pb->total + header;
     if (net_unlikely(total > path->mtu) && !(pb->flags & PBUF_TSO)) {
         if (tx->dont_fragment || total > 65535) {
             pbuf_put(pb);
@@ -210,15 +217,15 @@ int ip4_output(struct net_stack *ns, struct net_path *path, const struct net_tx 
         if (pb->flags & PBUF_CSUM_PARTIAL) { /* a fragment cannot be checksummed by the device */
             uint8_t *field = pb->data + pb->csum_start + pb->csum_offset;
             store16(field, cksum_finish(cksum_pbuf(0, pb, pb->csum_start, pb->total - pb->csum_start)));
-            pb->flags &= (uint16_t)~PBUF_CSUM_PARTIAL;
+            pb->flags &= (uint8_t)~PBUF_CSUM_PARTIAL;
         }
         return fragment(ns, path, tx, pb);
     }
     /* RFC 6864 4.1: an atomic datagram's id has no meaning; others get unpredictable ones. */
     uint16_t id = tx->dont_fragment ? 0 : (uint16_t)net_random(ns);
-    write_header(pbuf_push(pb, IP4_HEADER_BYTES), tx, total, id, tx->dont_fragment ? IP4_DF : 0);
+    write_header(pbuf_push(pb, header), tx, total, id, tx->dont_fragment ? IP4_DF : 0);
     if (pb->flags & PBUF_CSUM_PARTIAL)
-        pb->csum_start = (uint16_t)(pb->csum_start + IP4_HEADER_BYTES);
+        pb->csum_start = (uint16_t)(pb->csum_start + header);
     to_link(path, tx, pb);
     return 0;
 }

@@ -176,6 +176,98 @@ static void addresses_read_and_print(void **state)
         assert_true(net_addr_parse(bad[i], &a) < 0);
 }
 
+static void udp_from_to(uint32_t src, uint32_t dst)
+{
+    uint8_t f[50] = { 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45, 0, 0, 36, [22] = 64, IP_PROTO_UDP };
+    struct net_addr from = net_addr_v4(src), to = net_addr_v4(dst);
+    put_be32(f + 26, src);
+    put_be32(f + 30, dst);
+    store16(f + 24, cksum_finish(cksum_add(0, f + 14, 20)));
+    put_be16(f + 34, 1234);
+    put_be16(f + 36, 9000);
+    put_be16(f + 38, 16);
+    store16(f + 40, cksum_finish(cksum_add(cksum_pseudo(&from, &to, IP_PROTO_UDP, 16), f + 34, 16)));
+    kit_frame(&k, f, sizeof f);
+}
+
+static void only_own_addresses_are_answered(void **state)
+{
+    struct net_addr v4 = net_addr_v4(0x0a000001), v6 = { .b = { 0xfd, [12] = 10, 0, 0, 77 } };
+    open_udp();
+    net_iface_del_addr(k.iface, &v4);
+    net_iface_add_addr(k.iface, &v6, 64, false); /* takes the first place, and ends in the bytes of 10.0.0.77 */
+    net_iface_add_addr(k.iface, &v4, 24, false);
+    udp_from_to(0x0a000002, 0x0a00004d);
+    assert_int_equal(udp->received.count, 0);
+    assert_int_equal(k.ns->counters.ip_not_ours, 1);
+    udp_from_to(0x0a000002, 0x0a000001);
+    assert_int_equal(udp->received.count, 1);
+}
+
+static void nobody_is_no_source_for_tcp(void **state) /* RFC 1122 3.2.1.3 (a) */
+{
+    uint8_t f[54] = { 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45, 0, 0, 40, [22] = 64, IP_PROTO_TCP, [30] = 10, 0, 0, 1 };
+    struct net_addr from = net_addr_v4(0), to = net_addr_v4(0x0a000001);
+    store16(f + 24, cksum_finish(cksum_add(0, f + 14, 20)));
+    put_be16(f + 34, 1234);
+    put_be16(f + 36, KIT_PORT);
+    f[46] = 0x50;
+    f[47] = TCP_SYN;
+    store16(f + 50, cksum_finish(cksum_add(cksum_pseudo(&from, &to, IP_PROTO_TCP, 20), f + 34, 20)));
+    kit_frame(&k, f, sizeof f);
+    assert_int_equal(k.ns->syn_count, 0);
+    assert_int_equal(k.ns->counters.ip_not_ours, 1);
+}
+
+/* To fd00::1 of the kit: a chain of destination options of `bytes`, then an unknown protocol, or an option that is to be refused. */
+static void long_headers(uint32_t bytes, bool bad_option)
+{
+    uint8_t f[1900] = { 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x86, 0xdd, 0x60 }, *p = f + 54;
+    put_be16(f + 18, (uint16_t)(bytes + 8));
+    f[20] = IP_PROTO_DSTOPTS;
+    f[21] = 64;
+    f[22] = 0xfd;
+    f[37] = 2;
+    f[38] = 0xfd;
+    f[53] = 1;
+    p[0] = 253;
+    p[1] = (uint8_t)(bytes / 8 - 1);
+    for (uint32_t at = 2; at < bytes;) {
+        uint32_t n = net_min(bytes - at - 2, 255u);
+        p[at] = bad_option ? 0xc0 : 1;
+        p[at + 1] = (uint8_t)n;
+        at += n + 2;
+        if (bytes - at == 1) {
+            p[at++] = 0;
+        }
+    }
+    kit_frame(&k, f, 54 + bytes + 8);
+}
+
+static void long_extension_headers_are_quoted_within_bounds(void **state) /* RFC 4443 2.4 c */
+{
+    struct net_addr own = { .b = { 0xfd, [15] = 1 } }, peer = { .b = { 0xfd, [15] = 2 } };
+    struct net_mac mac = { { 2, 0, 0, 0, 0, 2 } };
+    net_iface_add_addr(k.iface, &own, 64, false);
+    neigh_learn(k.ns, k.iface, &peer, &mac, true, true, true);
+    neigh_learn(k.ns, k.iface, &peer, &mac, true, true, true);
+    for (uint32_t bytes = 64; bytes <= 1800; bytes += 8)
+        for (int bad = 0; bad < 2; bad++) {
+            k.sent_count = 0;
+            long_headers(bytes, bad);
+            for (unsigned i = 0; i < k.sent_count; i++)
+                assert_true(k.sent[i].len <= 14 + IP6_MIN_MTU);
+            kit_pass(&k, 40 * NET_NS_PER_MS);
+        }
+    assert_true(k.ns->counters.ip_no_proto > 200 && k.ns->counters.ip_bad_options > 200);
+}
+
+static void a_reserved_vlan_is_refused(void **state)
+{
+    assert_null(net_iface_add_vlan(k.iface, 0, "v0"));
+    assert_null(net_iface_add_vlan(k.iface, 4095, "v4095"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -188,6 +280,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_probed_address_waits_for_silence, setup, teardown),
         cmocka_unit_test_setup_teardown(neighbours_that_do_not_answer_are_bounded, setup, teardown),
         cmocka_unit_test_setup_teardown(addresses_read_and_print, setup, teardown),
+        cmocka_unit_test_setup_teardown(only_own_addresses_are_answered, setup, teardown),
+        cmocka_unit_test_setup_teardown(nobody_is_no_source_for_tcp, setup, teardown),
+        cmocka_unit_test_setup_teardown(long_extension_headers_are_quoted_within_bounds, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_reserved_vlan_is_refused, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

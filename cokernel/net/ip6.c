@@ -43,7 +43,8 @@ static void parameter_problem(struct net_stack *ns, struct net_rx *rx, uint8_t c
     h[0] = 4;
     h[1] = code;
     put_be32(h + 4, at);
-    uint32_t headers = rx->ip_bytes, rest = net_min(rx->pb->total, IP6_MIN_MTU - IP6_HEADER_BYTES - 8u - net_min(headers, 512u));
+    uint32_t most = IP6_MIN_MTU - IP6_HEADER_BYTES - 8u; /* RFC 4443 2.4 c */
+    uint32_t headers = net_min(rx->ip_bytes, most), rest = net_min(rx->pb->total, most - headers);
     net_copy(pbuf_extend(pb, headers), rx->ip, headers);
     pbuf_copy_out(rx->pb, 0, pbuf_extend(pb, rest), rest);
     icmp_send(ns, rx->iface, &rx->dst, &rx->src, 0, 0, pb);
@@ -161,6 +162,8 @@ void ip6_input(struct net_iface *iface, struct pbuf *pb)
     rx.ttl = h[7];
     rx.group = net_addr_is_multicast(&rx.dst);
     bool bad_source = net_addr_is_multicast(&rx.src) || (iface->nic && net_addr_is_loopback(&rx.src)) || net_addr_is_v4(&rx.src);
+    if (net_addr_is_any(&rx.src) && rx.proto != IP_PROTO_ICMP6 && rx.proto != IP_PROTO_HOPOPTS)
+        bad_source = true; /* RFC 4291 2.5.2: only who has no address yet, which is discovery */
     bool tentative = false;
     if (!rx.group) { /* solicitations for a tentative address matter: RFC 4862 5.4.3 */
         struct net_ifaddr *ifa = net_iface_find_addr(iface, &rx.dst);
@@ -236,7 +239,7 @@ int ip6_output(struct net_stack *ns, struct net_path *path, const struct net_tx 
         if (pb->flags & PBUF_CSUM_PARTIAL) {
             uint8_t *field = pb->data + pb->csum_start + pb->csum_offset;
             store16(field, cksum_finish(cksum_pbuf(0, pb, pb->csum_start, pb->total - pb->csum_start)));
-            pb->flags &= (uint16_t)~PBUF_CSUM_PARTIAL;
+            pb->flags &= (uint8_t)~PBUF_CSUM_PARTIAL;
         }
         return fragment(ns, path, tx, pb, hop_limit);
     }

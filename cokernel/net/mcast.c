@@ -3,8 +3,8 @@
 
 #include "cokernel/net/stack.h"
 
-#define UNSOLICITED_REPORTS 2                       /* RFC 2236 8.11, RFC 2710 7.10 */
-#define UNSOLICITED_INTERVAL_NS (10 * NET_NS_PER_S)
+#define UNSOLICITED_REPORTS 2                 /* RFC 3376 8.1, RFC 3810 9.1: robustness */
+#define UNSOLICITED_INTERVAL_NS NET_NS_PER_S  /* RFC 3376 8.11, RFC 3810 9.11 */
 
 /* 224.0.0.1 and ff02::1 are joined by everybody and never reported. */
 static bool is_all_hosts(const struct net_addr *g)
@@ -27,22 +27,26 @@ bool mcast_is_member(const struct net_iface *iface, const struct net_addr *group
     return is_all_hosts(group) || find(iface, group) != NULL;
 }
 
-static void report(struct net_group *g, bool leave)
+static void report(struct net_group *g, enum mcast_report what)
 {
     if (!g->iface->nic)
         return;
     if (net_addr_is_v4(&g->addr))
-        igmp_send(g->iface, &g->addr, leave);
+        igmp_send(g->iface, &g->addr, what);
     else
-        mld_send(g->iface, &g->addr, leave);
+        mld_send(g->iface, &g->addr, what);
 }
 
 static void fire(struct net_timer *t)
 {
     struct net_group *g = net_container_of(t, struct net_group, timer);
     struct net_stack *ns = g->iface->stack;
-    report(g, false);
-    if (g->reports_left && --g->reports_left)
+    if (!g->reports_left) {
+        report(g, MCAST_IS_MEMBER);
+        return;
+    }
+    report(g, g->users ? MCAST_JOINS : MCAST_LEAVES);
+    if (--g->reports_left)
         net_timer_arm(&ns->wheel, t, ns->now_ns + net_random(ns) % UNSOLICITED_INTERVAL_NS);
 }
 
@@ -55,13 +59,16 @@ int mcast_join(struct net_iface *iface, const struct net_addr *group)
         g->users++;
         return 0;
     }
-    for (g = iface->groups; g < iface->groups + IFACE_GROUPS && g->users; g++)
+    for (g = iface->groups; g < iface->groups + IFACE_GROUPS && (g->users || (g->reports_left && !net_addr_eq(&g->addr, group))); g++)
         ;
     if (g == iface->groups + IFACE_GROUPS)
         return -NET_ENOSPC;
-    *g = (struct net_group){ .addr = *group, .users = 1, .iface = iface, .reports_left = UNSOLICITED_REPORTS, .timer.fire = fire };
-    if (!is_all_hosts(group))
+    net_timer_cancel(&iface->stack->wheel, &g->timer);
+    *g = (struct net_group){ .addr = *group, .users = 1, .iface = iface, .timer.fire = fire };
+    if (!is_all_hosts(group)) {
+        g->reports_left = UNSOLICITED_REPORTS;
         fire(&g->timer);
+    }
     return 0;
 }
 
@@ -73,8 +80,11 @@ int mcast_leave(struct net_iface *iface, const struct net_addr *group)
     if (--g->users)
         return 0;
     net_timer_cancel(&iface->stack->wheel, &g->timer);
-    if (!is_all_hosts(group))
-        report(g, true);
+    g->reports_left = 0;
+    if (!is_all_hosts(group)) {
+        g->reports_left = UNSOLICITED_REPORTS;
+        fire(&g->timer);
+    }
     return 0;
 }
 

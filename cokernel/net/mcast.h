@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Group membership: IGMPv2 (RFC 2236) and MLDv1 (RFC 2710) reports, which
- * every newer querier understands, on one state machine.
+ * Group membership: IGMPv3 (RFC 3376) and MLDv2 (RFC 3810) on one state
+ * machine, or what an older querier on the link understands (IGMPv1 and v2,
+ * MLDv1). Groups are joined for any source: a filter has no source list.
  */
 #ifndef NET_MCAST_H
 #define NET_MCAST_H
@@ -19,7 +20,11 @@ void mcast_query(struct net_iface *iface, const struct net_addr *group, bool v4,
 /* Another member answered, so we need not. */
 void mcast_heard_report(struct net_iface *iface, const struct net_addr *group);
 
-void igmp_send(struct net_iface *iface, const struct net_addr *group, bool leave);
-void mld_send(struct net_iface *iface, const struct net_addr *group, bool leave);
+/* Values of the record types of IGMPv3 and MLDv2. */
+enum mcast_report { MCAST_IS_MEMBER = 2, MCAST_LEAVES = 3, MCAST_JOINS = 4 };
+#define MCAST_OLD_QUERIER_NS (260 * NET_NS_PER_S) /* RFC 3376 8.12, RFC 3810 9.12: 2 * 125 s + 10 s */
+
+void igmp_send(struct net_iface *iface, const struct net_addr *group, enum mcast_report what);
+void mld_send(struct net_iface *iface, const struct net_addr *group, enum mcast_report what);
 
 #endif

@@ -5,6 +5,7 @@
 #include "cokernel/net/mcast.h"
 #include "cokernel/net/wire.h"
 
+#define LEARNT_ROUTES 64u /* however many a router, or who says it is one, announces */
 #define ND_RS 133u
 #define ND_NS 135u
 #define ND_NA 136u
@@ -291,20 +292,23 @@ static uint64_t lifetime_ns(const struct net_stack *ns, uint32_t seconds)
 static void learn_route(struct net_iface *iface, const struct net_addr *prefix, unsigned bits, const struct net_addr *gateway, uint32_t seconds)
 {
     struct net_stack *ns = iface->stack;
-    for (struct net_route *r = ns->routes; r; r = r->next)
+    unsigned learnt = 0;
+    for (struct net_route *r = ns->routes; r; r = r->next) {
+        learnt += r->learnt;
         if (r->iface == iface && r->bits == bits && net_addr_in_prefix(prefix, &r->prefix, bits) && net_addr_eq(&r->gateway, gateway)) {
             if (!r->learnt)
                 return;
-            r->until_ns = lifetime_ns(ns, seconds);
+            net_paths_expire_at(ns, r->until_ns = lifetime_ns(ns, seconds));
             net_paths_changed(ns);
             return;
         }
-    if (!seconds || net_route_add(ns, prefix, bits, gateway, iface, 1024) < 0)
+    }
+    if (!seconds || learnt >= LEARNT_ROUTES || net_route_add(ns, prefix, bits, gateway, iface, 1024) < 0)
         return;
     for (struct net_route *r = ns->routes; r; r = r->next)
         if (r->iface == iface && r->bits == bits && net_addr_eq(&r->prefix, prefix) && net_addr_eq(&r->gateway, gateway)) {
             r->learnt = 1;
-            r->until_ns = lifetime_ns(ns, seconds);
+            net_paths_expire_at(ns, r->until_ns = lifetime_ns(ns, seconds));
         }
 }
 

@@ -33,7 +33,17 @@ void net_slab_init(struct net_slab *slab, struct net_mem *mem, uint32_t object_b
         .chunk_bytes = chunk_bytes,
         .limit = limit,
         .mem = mem,
+        .mem_next = mem->slabs,
     };
+    mem->slabs = slab;
+}
+
+uint64_t net_mem_live_bytes(const struct net_mem *mem)
+{
+    uint64_t bytes = mem->used_bytes;
+    for (const struct net_slab *s = mem->slabs; s; s = s->mem_next)
+        bytes -= (uint64_t)s->free_count * s->object_bytes;
+    return bytes;
 }
 
 void net_slab_fini(struct net_slab *slab)
@@ -46,6 +56,11 @@ void net_slab_fini(struct net_slab *slab)
     }
     slab->free = NULL;
     slab->free_count = slab->in_use = 0;
+    for (struct net_slab **at = &slab->mem->slabs; *at; at = &(*at)->mem_next)
+        if (*at == slab) {
+            *at = slab->mem_next;
+            return;
+        }
 }
 
 int net_slab_grow(struct net_slab *slab)

@@ -14,10 +14,13 @@
 #include "cokernel/net/net_env.h"
 #include "cokernel/net/net_poison.h"
 
+struct net_slab;
+
 struct net_mem {
     const struct net_env *env;
     uint64_t used_bytes;
     uint64_t limit_bytes;
+    struct net_slab *slabs; /* linked by their mem_next */
 };
 
 void *net_mem_alloc(struct net_mem *mem, size_t bytes);
@@ -34,6 +37,7 @@ struct net_slab {
     uint32_t chunk_bytes;
     struct net_slab_chunk *chunks;
     struct net_mem *mem;
+    struct net_slab *mem_next;
 };
 
 void net_slab_init(struct net_slab *slab, struct net_mem *mem, uint32_t object_bytes, uint32_t chunk_bytes, uint32_t limit);
@@ -64,7 +68,13 @@ static inline void net_slab_put(struct net_slab *slab, void *object)
     net_poison(object, slab->object_bytes);
 }
 
-/* What is held in free lists can be handed out again without new chunks. */
-static inline bool net_mem_pressed(const struct net_mem *mem) { return mem->used_bytes > mem->limit_bytes / 4 * 3; }
+/* Bytes in objects that are in use: chunks stay, but what lies in free lists can be handed out again. */
+uint64_t net_mem_live_bytes(const struct net_mem *mem);
+
+static inline bool net_mem_pressed(const struct net_mem *mem)
+{
+    uint64_t most = mem->limit_bytes / 4 * 3;
+    return net_unlikely(mem->used_bytes > most) && net_mem_live_bytes(mem) > most;
+}
 
 #endif

@@ -35,31 +35,32 @@ struct pbuf {
     struct pbuf *next;  /* next part of this packet */
     struct pbuf *link;  /* next packet in a queue */
     uint8_t *data;
-    uint8_t *base;      /* [base, base + room) is what this part may use */
     struct pbuf *root;  /* owner of the storage; itself unless a view */
+    struct pbuf_pools *pools;
     uint32_t len;       /* of this part */
     uint32_t total;     /* of the packet; first part only */
     uint32_t refs;
-    uint32_t room;
-    uint16_t flags;     /* enum pbuf_flag */
+    uint32_t seq;       /* TCP queues: sequence number of data[0] */
+    uint8_t flags;      /* enum pbuf_flag */
+    uint8_t kind;
     uint16_t gso_size;
     uint16_t csum_start;  /* from data */
     uint16_t csum_offset; /* from csum_start */
-    /* second cache line: not touched on the fast path of every layer */
-    struct pbuf_pools *pools;
+    /* second cache line: not needed to queue, acknowledge or free */
+    uint8_t *base;            /* [base, base + room) is what this part may use */
     struct net_iface *iface;  /* rx: where it came in */
     struct net_addr addr;     /* datagrams: the peer */
-    uint32_t seq;             /* TCP queues: sequence number of data[0] */
+    uint32_t room;
     uint32_t rss_bucket;
     uint16_t port;
     uint16_t vlan_tci;
-    uint8_t kind;
     uint8_t tos, ttl;
-    uint8_t pad;
+    uint8_t pad[2];
     void (*release)(void *ctx, void *storage); /* foreign storage only */
     void *release_ctx;
 };
 _Static_assert(sizeof(struct pbuf) <= PBUF_DESC_BYTES, "descriptor fits its slot");
+_Static_assert(offsetof(struct pbuf, base) == 64, "the first cache line is all that most of the path touches");
 
 struct pbuf_pools {
     struct net_slab small, large;

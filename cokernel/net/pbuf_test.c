@@ -101,6 +101,20 @@ static void the_flow_table_grows_and_finds_everything(void **state)
     net_flow_table_fini(&t);
 }
 
+static void pressure_ends_when_the_buffers_are_back(void **state)
+{
+    struct pbuf_pools *pools = net_stack_pools(k.ns);
+    struct pbuf_queue q = { 0 };
+    struct pbuf *pb;
+    k.ns->mem.limit_bytes = k.ns->mem.used_bytes + (8 << 20);
+    assert_false(net_mem_pressed(&k.ns->mem));
+    while ((pb = pbuf_alloc_large(pools, 0)))
+        pbuf_queue_push(&q, pb);
+    assert_true(net_mem_pressed(&k.ns->mem));
+    pbuf_queue_flush(&q);
+    assert_false(net_mem_pressed(&k.ns->mem));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -109,6 +123,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(chains_are_cut_advanced_and_pulled, setup, teardown),
         cmocka_unit_test_setup_teardown(memory_has_a_limit, setup, teardown),
         cmocka_unit_test_setup_teardown(the_flow_table_grows_and_finds_everything, setup, teardown),
+        cmocka_unit_test_setup_teardown(pressure_ends_when_the_buffers_are_back, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

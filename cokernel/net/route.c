@@ -75,7 +75,7 @@ static bool choose_source(struct net_iface *iface, const struct net_addr *dst, s
 {
     bool v4 = net_addr_is_v4(dst);
     int best_score = -1;
-    for (unsigned k = 0; k < IFACE_ADDRS; k++) {
+    for (unsigned k = 0; k < iface->addr_top; k++) {
         struct net_ifaddr *ifa = &iface->addrs[k];
         if ((ifa->state != IFADDR_PREFERRED && ifa->state != IFADDR_DEPRECATED) || net_addr_is_v4(&ifa->addr) != v4)
             continue;
@@ -92,7 +92,7 @@ static bool choose_source(struct net_iface *iface, const struct net_addr *dst, s
     return best_score >= 0;
 }
 
-int net_path_find(struct net_stack *ns, struct net_addr *src, const struct net_addr *dst, struct net_iface *only, struct net_path *path)
+static int find_path(struct net_stack *ns, struct net_addr *src, const struct net_addr *dst, struct net_iface *only, struct net_path *path)
 {
     bool v4 = net_addr_is_v4(dst);
     const struct net_addr *hop = dst;
@@ -138,6 +138,21 @@ int net_path_find(struct net_stack *ns, struct net_addr *src, const struct net_a
     path->mtu = learnt ? net_min(learnt, iface->mtu) : iface->mtu;
     path->generation = ns->path_generation;
     return 0;
+}
+
+int net_path_find(struct net_stack *ns, struct net_addr *src, const struct net_addr *dst, struct net_iface *only, struct net_path *path)
+{
+    struct net_path_memo *m = &ns->paths[(dst->w[0] ^ net_bswap32(dst->w[3])) % NET_PATH_MEMOS];
+    if (!only && m->path.generation == ns->path_generation && net_addr_eq(&m->dst, dst) && net_addr_eq(&m->asked, src)) {
+        *src = m->src;
+        *path = m->path;
+        return 0;
+    }
+    struct net_addr asked = *src;
+    int err = find_path(ns, src, dst, only, path);
+    if (!only && err == 0)
+        *m = (struct net_path_memo){ .dst = *dst, .asked = asked, .src = *src, .path = *path };
+    return err;
 }
 
 struct pmtu {
@@ -193,4 +208,49 @@ void net_pmtu_learn(struct net_stack *ns, const struct net_addr *dst, uint32_t m
         net_paths_changed(ns);
     }
     p->until_ns = ns->now_ns + PMTU_AGE_NS;
+    net_paths_expire_at(ns, p->until_ns);
+}
+
+static void earliest_pmtu(struct net_flow *f, void *ctx)
+{
+    uint64_t *at = ctx;
+    *at = net_min(*at, net_container_of(f, struct pmtu, flow)->until_ns);
+}
+
+static void drop_old_pmtu(struct net_flow *f, void *ctx)
+{
+    struct net_stack *ns = ctx;
+    struct pmtu *p = net_container_of(f, struct pmtu, flow);
+    if (p->until_ns > ns->now_ns)
+        return;
+    net_flow_remove(&ns->pmtus, f);
+    net_slab_put(&ns->pmtu_slab, p);
+}
+
+static void expire_paths(struct net_timer *t)
+{
+    struct net_stack *ns = net_container_of(t, struct net_stack, path_timer);
+    uint64_t next = UINT64_MAX;
+    net_flow_each(&ns->pmtus, drop_old_pmtu, ns);
+    net_flow_each(&ns->pmtus, earliest_pmtu, &next);
+    for (struct net_route **at = &ns->routes, *r; (r = *at);) {
+        if (r->until_ns > ns->now_ns) {
+            next = net_min(next, r->until_ns);
+            at = &r->next;
+            continue;
+        }
+        *at = r->next;
+        net_slab_put(&ns->route_slab, r);
+    }
+    net_paths_changed(ns);
+    if (next != UINT64_MAX)
+        net_timer_arm(&ns->wheel, t, next);
+}
+
+void net_paths_expire_at(struct net_stack *ns, uint64_t at_ns)
+{
+    struct net_timer *t = &ns->path_timer;
+    t->fire = expire_paths;
+    if (at_ns != UINT64_MAX && (!net_timer_armed(t) || (at_ns >> TIMER_TICK_SHIFT) + 1 < t->tick))
+        net_timer_arm(&ns->wheel, t, at_ns);
 }

@@ -47,5 +47,7 @@ int net_path_find(struct net_stack *ns, struct net_addr *src, const struct net_a
 /* Path MTU learnt for a destination (RFC 1191, RFC 8201); 0 if none. */
 uint32_t net_pmtu_get(struct net_stack *ns, const struct net_addr *dst);
 void net_pmtu_learn(struct net_stack *ns, const struct net_addr *dst, uint32_t mtu);
+/* Makes paths be looked up again at that time, because what they rest on ends then. */
+void net_paths_expire_at(struct net_stack *ns, uint64_t at_ns);
 
 #endif

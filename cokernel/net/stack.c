@@ -2,6 +2,7 @@
 /* An instance's life, its poll loop and its event list. */
 #include "cokernel/net/stack.h"
 
+#include "cokernel/net/dhcp4.h"
 #include "cokernel/net/tcp_internal.h"
 #include "cokernel/net/udp.h"
 
@@ -75,6 +76,7 @@ void net_stack_destroy(struct net_stack *ns)
     const struct net_env *env = ns->env;
     tcp_fini(ns);
     udp_fini(ns);
+    dhcp4_fini(ns);
     frag_fini(ns);
     pbuf_queue_flush(&ns->loop_queue);
     for (struct net_iface *i = ns->ifaces, *next; i; i = next) {

@@ -14,6 +14,7 @@
 struct tcp_listener;
 struct tcp_pcb;
 struct udp_pcb;
+struct dhcp4;
 
 /* A received packet on its way up. Headers lie in the first part; data moves past them. */
 struct net_rx {
@@ -31,6 +32,7 @@ struct net_tx {
     struct net_addr src, dst;
     uint8_t proto, tos, ttl; /* ttl 0: the default */
     uint8_t dont_fragment;
+    uint8_t router_alert;    /* IPv4; never with what may need fragments */
 };
 
 struct net_counters {
@@ -49,8 +51,15 @@ struct net_counters {
     uint64_t tcp_ooo_pruned, tcp_rcv_collapsed, tcp_persist_probes, tcp_keepalives;
     uint64_t tcp_timewait_reused, tcp_ecn_ce, tcp_ecn_reduced, tcp_predicted, tcp_aborted_memory;
     uint64_t tcp_exported, tcp_imported, tcp_gro_merged;
-    uint64_t memory_refused;
+    uint64_t memory_refused, dhcp_declined;
 };
+
+/* What net_path_find() answered lately: good as long as nothing about routes, addresses, neighbours and MTUs changes. */
+struct net_path_memo {
+    struct net_addr dst, asked, src;
+    struct net_path path;
+};
+#define NET_PATH_MEMOS 64u
 
 #define NET_BOUND_BUCKETS 256u
 #define NET_ICMP_BURST 50u
@@ -82,11 +91,14 @@ struct net_stack {
     struct net_slab neigh_slab;
     uint32_t neigh_incomplete;
     struct net_route *routes;
+    struct net_path_memo paths[NET_PATH_MEMOS];
+    struct net_timer path_timer; /* when something that paths rest on expires */
     struct net_slab route_slab;
     struct net_flow_table pmtus;
     struct net_slab pmtu_slab;
     struct frag_table frags;
     struct net_iface *loopback;
+    struct dhcp4 *dhcps;
     struct pbuf_queue loop_queue;
 
     struct siphash_key isn_key, port_key, cookie_key, ident_key;

@@ -90,7 +90,13 @@ struct pbuf *tcp_recv(struct tcp_pcb *pcb);
 int64_t tcp_read(struct tcp_pcb *pcb, void *out, uint32_t len);
 /* The peer has sent its FIN and everything before it was taken. */
 bool tcp_at_eof(const struct tcp_pcb *pcb);
+/* Up to the urgent byte if there is one ahead that is not read in line, as SIOCINQ has it. */
 uint32_t tcp_readable_bytes(const struct tcp_pcb *pcb);
+/* The urgent byte (MSG_OOB). 1, 0 at the end of the stream, -NET_EAGAIN if it is only announced,
+ * -NET_EINVAL if there is none, it was read, or it stays in line (TCP_OPT_OOBINLINE). */
+int tcp_read_urgent(struct tcp_pcb *pcb, uint8_t *byte, bool peek);
+/* Whether the next byte to read is the urgent one (SIOCATMARK). */
+bool tcp_at_mark(const struct tcp_pcb *pcb);
 
 /* Sends FIN after what is queued; receiving goes on. */
 int tcp_shutdown(struct tcp_pcb *pcb);

@@ -102,13 +102,13 @@ static void wake_writer(struct tcp_pcb *pcb, uint32_t acked)
         pcb->want_write = 0;
         events |= NET_EV_WRITABLE;
     }
-    if (events && !pcb->user_gone)
-        net_event_post(pcb->ns, &pcb->ep, events);
+    if (events)
+        tcp_post(pcb, events);
 }
 
 static bool update_window(struct tcp_pcb *pcb, const struct tcp_in *in)
 {
-    uint32_t wnd = in->wnd << pcb->snd_wscale;
+    uint32_t wnd = in->flags & TCP_SYN ? in->wnd : in->wnd << pcb->snd_wscale; /* RFC 7323 2.2: never scaled in a SYN */
     /* RFC 9293 3.10.7.4 fifth: not from older segments. */
     if (!(seq_lt(pcb->snd_wl1, in->seq) || (pcb->snd_wl1 == in->seq && seq_le(pcb->snd_wl2, in->ack))))
         return false;
@@ -139,7 +139,7 @@ bool tcp_ack_input(struct tcp_pcb *pcb, struct tcp_in *in)
     }
     pcb->persist_probes = 0;
     bool window_changed = seq_ge(ack, pcb->snd_una) && update_window(pcb, in);
-    if (!pcb->rtx_head) /* nothing outstanding, so nothing to learn */
+    if (!pcb->rtx_head && net_likely(!pcb->tlp_out)) /* nothing outstanding, so nothing to learn */
         return true;
     news.in_flight_before = tcp_in_flight(pcb);
     bool advances = seq_gt(ack, pcb->snd_una);
@@ -152,6 +152,8 @@ bool tcp_ack_input(struct tcp_pcb *pcb, struct tcp_in *in)
     news.is_dup = !advances && ack == pcb->snd_una && !in->len && !window_changed && !(in->flags & (TCP_SYN | TCP_FIN));
     news.ece = pcb->ecn_ok && (in->flags & TCP_ECE);
     if (advances) {
+        if (net_unlikely(pcb->urg_sent) && seq_ge(ack, pcb->snd_up))
+            pcb->urg_sent = 0; /* else the pointer would mean something again once the numbers wrap */
         pcb->retries = pcb->backoff = 0;
         update_rtt(pcb, in, &news);
         if (pcb->path.neigh && pcb->path.generation == pcb->ns->path_generation && pcb->path.neigh->state != NEIGH_REACHABLE)

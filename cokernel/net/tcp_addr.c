@@ -12,6 +12,11 @@ _Static_assert(sizeof(struct port_hash_input) == 40, "no padding");
 
 static uint64_t hash_key(const struct siphash_key *k, const struct net_flow_key *key, bool with_local_port)
 {
+    if (net_addr_is_v4(&key->remote)) { /* what tells connections apart is shorter */
+        uint64_t in4[2] = { (uint64_t)key->local.w[3] << 32 | key->remote.w[3],
+                            (with_local_port ? (uint64_t)key->local_port << 16 : 0) | key->remote_port };
+        return siphash24(k, in4, sizeof in4);
+    }
     struct port_hash_input in = { key->local, key->remote, (with_local_port ? (uint64_t)key->local_port << 16 : 0) | key->remote_port };
     return siphash24(k, &in, sizeof in);
 }

@@ -67,7 +67,7 @@ bool tcp_cookie_check(struct net_stack *ns, const struct tcp_in *in, const struc
         return false;
     }
     ns->counters.tcp_cookies_ok++;
-    *hs = (struct tcp_handshake){ .key = *key, .iss = cookie, .irs = irs, .mss = mss_table[index], .wnd = in->wnd };
+    *hs = (struct tcp_handshake){ .key = *key, .hash = in->hash, .iss = cookie, .irs = irs, .mss = mss_table[index], .wnd = in->wnd };
     hs->ts_offset = tcp_ts_offset(ns, key);
     if (in->has_ts) {
         uint32_t wscale = in->tsecr & 15;

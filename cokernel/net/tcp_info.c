@@ -107,8 +107,8 @@ int64_t tcp_get(const struct tcp_pcb *pcb, enum tcp_option option)
 
 void tcp_info(const struct tcp_pcb *pcb, struct tcp_conn_info *i)
 {
-    uint32_t segs = 0;
-    for (const struct tcp_seg *s = pcb->rtx_head; s; s = s->next)
+    uint32_t segs = 0, all = 0;
+    for (const struct tcp_seg *s = pcb->rtx_head; s; s = s->next, all++)
         segs += (s->flags & SEG_RETRANS) != 0;
     *i = (struct tcp_conn_info){
         .local = pcb->flow.key.local, .remote = pcb->flow.key.remote,
@@ -126,7 +126,7 @@ void tcp_info(const struct tcp_pcb *pcb, struct tcp_conn_info *i)
         .send_queue_bytes = pcb->snd_head ? pcb->write_seq - pcb->snd_una : 0, .receive_queue_bytes = pcb->rcv_bytes,
         .bytes_acked = pcb->bytes_acked, .bytes_received = pcb->bytes_received, .bytes_sent = pcb->bytes_sent,
         .bytes_retrans = pcb->bytes_retrans, .segs_out = pcb->segs_out, .segs_in = pcb->segs_in, .pacing_rate = pcb->opts.pacing_rate,
-        .memory_bytes = sizeof *pcb + pcb->snd_true + pcb->rcv_true + segs * sizeof(struct tcp_seg),
+        .memory_bytes = sizeof *pcb + pcb->snd_true + pcb->rcv_true + all * sizeof(struct tcp_seg),
         .congestion = tcp_cc_table[pcb->opts.cc]->name,
     };
 }

@@ -51,7 +51,8 @@ static void dispatch(struct net_stack *ns, struct tcp_in *in, struct net_flow_ke
 {
     struct net_flow *f = ns->last_flow;
     if (!f || !net_flow_key_eq(&f->key, key)) {
-        f = net_flow_find(&ns->flows, key);
+        in->hash = net_flow_hash(&ns->flows.key, key);
+        f = net_flow_find_hashed(&ns->flows, key, in->hash);
         if (f && f->kind == FLOW_TCP)
             ns->last_flow = f;
     }
@@ -166,7 +167,7 @@ static void syn_sent_input(struct tcp_pcb *pcb, struct tcp_in *in)
     if (ack_ok) {
         pcb->ecn_ok = pcb->opts.ecn && (in->flags & (TCP_ECE | TCP_CWR)) == TCP_ECE; /* RFC 3168 6.1.1 */
         struct tcp_in ack = *in;
-        ack.flags = TCP_ACK;
+        ack.flags = TCP_SYN | TCP_ACK;
         ack.len = 0;
         ack.sack_count = 0;
         tcp_established(pcb);
@@ -174,7 +175,7 @@ static void syn_sent_input(struct tcp_pcb *pcb, struct tcp_in *in)
         pcb->snd_wl1 = in->seq;
         pcb->ack_now = 1;
         tcp_mark_dirty(pcb);
-        net_event_post(ns, &pcb->ep, NET_EV_CONNECTED | NET_EV_WRITABLE);
+        tcp_post(pcb, NET_EV_CONNECTED | NET_EV_WRITABLE);
         if (in->len || (in->flags & TCP_FIN)) {
             in->seq++;
             in->flags &= (uint16_t)~TCP_SYN;
@@ -192,16 +193,6 @@ static bool paws_fails(const struct tcp_pcb *pcb, const struct tcp_in *in)
 {
     return pcb->ts_ok && in->has_ts && !(in->flags & TCP_RST) && (int32_t)(in->tsval - pcb->ts_recent) < 0 &&
            pcb->ns->now_ns - pcb->ts_recent_ns < PAWS_IDLE_NS;
-}
-
-static void urgent_input(struct tcp_pcb *pcb, const struct tcp_in *in)
-{
-    uint32_t at = in->seq + in->urgent; /* RFC 6093: points past the urgent byte */
-    if (in->urgent && (!pcb->urg_valid || seq_gt(at, pcb->urg_seq)) && seq_gt(at, pcb->rcv_nxt)) {
-        pcb->urg_valid = 1;
-        pcb->urg_seq = at;
-        net_event_post(pcb->ns, &pcb->ep, NET_EV_URGENT);
-    }
 }
 
 /* RFC 3168 6.1.3; before the data is queued. */
@@ -267,23 +258,23 @@ void tcp_segment_input(struct tcp_pcb *pcb, struct tcp_in *in)
     }
     if (net_unlikely(!(in->flags & TCP_ACK)))
         return;
-    if (in->has_ts && pcb->ts_ok && seq_le(in->seq, pcb->rcv_wup)) { /* RFC 7323 4.3 */
-        pcb->ts_recent = in->tsval;
-        pcb->ts_recent_ns = ns->now_ns;
-    }
-    pcb->last_rcv_ns = ns->now_ns;
-    pcb->keep_probes = 0;
     if (net_unlikely(pcb->state == TCP_SYN_RCVD)) {
         if (seq_le(in->ack, pcb->snd_una) || seq_gt(in->ack, pcb->snd_nxt)) {
             tcp_reset_for(ns, &pcb->flow.key, in);
             return;
         }
         tcp_established(pcb);
-        pcb->snd_wnd = in->wnd << pcb->snd_wscale;
-        net_event_post(ns, &pcb->ep, NET_EV_CONNECTED | NET_EV_WRITABLE);
+        tcp_post(pcb, NET_EV_CONNECTED | NET_EV_WRITABLE);
     }
     if (!tcp_ack_input(pcb, in))
         return;
+    /* Only now: what an attacker guesses must not move the time stamp that everything later is measured by. */
+    if (in->has_ts && pcb->ts_ok && seq_le(in->seq, pcb->rcv_wup)) { /* RFC 7323 4.3 */
+        pcb->ts_recent = in->tsval;
+        pcb->ts_recent_ns = ns->now_ns;
+    }
+    pcb->last_rcv_ns = ns->now_ns;
+    pcb->keep_probes = 0;
     if (net_unlikely(pcb->fin_acked)) {
         if (pcb->state == TCP_FIN_WAIT_1) {
             pcb->state = TCP_FIN_WAIT_2;
@@ -297,8 +288,8 @@ void tcp_segment_input(struct tcp_pcb *pcb, struct tcp_in *in)
             return;
         }
     }
-    if (net_unlikely(in->flags & TCP_URG))
-        urgent_input(pcb, in);
+    if (net_unlikely((in->flags & TCP_URG) || pcb->urg_state == TCP_URG_AHEAD))
+        tcp_urgent_input(pcb, in);
     if (net_unlikely(pcb->ecn_ok))
         ecn_input(pcb, in);
     if (in->len || (in->flags & TCP_FIN))
@@ -334,6 +325,6 @@ void tcp_icmp_error(struct net_stack *ns, const struct net_icmp_error *e)
     }
     if (!pcb->user_gone && !pcb->listener) {
         pcb->ep.error = e->error; /* soft: RFC 5461 */
-        net_event_post(ns, &pcb->ep, NET_EV_ERROR);
+        tcp_post(pcb, NET_EV_ERROR);
     }
 }

@@ -180,6 +180,104 @@ static void congestion_marks_are_echoed_until_cwr(void **state) /* RFC 3168 6.1.
     assert_true(kit_last(&k, &s) && !(s.flags & TCP_ECE));
 }
 
+static void a_stray_segment_does_not_set_the_time_stamp(void **state) /* RFC 7323 4.3 with RFC 5961 5.2 */
+{
+    kit_establish(&k, true, true);
+    kit_send(&k, (struct kit_seg){ .flags = TCP_ACK, .seq = k.snd, .ack = k.rcv + 1000000, .wnd = 512, .len = 1, .ts = true, .tsval = k.tsval + 0x70000000 });
+    kit_data(&k, "abc", 3);
+    assert_int_equal(tcp_readable_bytes(k.pcb), 3);
+    assert_int_equal(k.ns->counters.tcp_paws, 0);
+}
+
+static struct tcp_pcb *connect_from(uint16_t port, uint32_t *iss)
+{
+    struct kit_seg s;
+    int err;
+    struct tcp_connect how = { .remote = net_addr_v4(0x0a000002), .remote_port = KIT_PEER_PORT, .local_port = port };
+    struct tcp_pcb *pcb = tcp_connect(k.ns, &how, &err);
+    assert_non_null(pcb);
+    kit_run(&k);
+    kit_last(&k, &s);
+    *iss = s.seq;
+    return pcb;
+}
+
+static void the_window_of_a_syn_ack_is_not_scaled(void **state) /* RFC 7323 2.2 */
+{
+    struct kit_seg s;
+    uint32_t iss, sent = 0;
+    struct tcp_pcb *pcb = connect_from(1234, &iss);
+    kit_send(&k, (struct kit_seg){ .dport = 1234, .flags = TCP_SYN | TCP_ACK, .seq = 500, .ack = iss + 1, .wnd = 1000, .wscale = 7, .mss = 1460 });
+    assert_int_equal(pcb->state, TCP_ESTABLISHED);
+    assert_int_equal(pcb->snd_wnd, 1000);
+    tcp_set(pcb, TCP_OPT_NODELAY, 1);
+    tcp_write(pcb, (uint8_t[5000]){ 1 }, 5000);
+    kit_run(&k);
+    while (kit_next(&k, &s))
+        sent += s.len;
+    assert_in_range(sent, 1, 1000);
+}
+
+static void a_shutdown_during_a_simultaneous_open_waits_for_its_end(void **state)
+{
+    struct kit_seg s;
+    char got[8] = "";
+    uint32_t iss;
+    struct tcp_pcb *pcb = connect_from(1234, &iss);
+    kit_send(&k, (struct kit_seg){ .dport = 1234, .flags = TCP_SYN, .seq = 500, .wnd = 1000, .mss = 1460 });
+    assert_int_equal(tcp_shutdown(pcb), 0);
+    kit_run(&k);
+    assert_true(kit_last(&k, &s) && !(s.flags & TCP_FIN));
+    kit_send(&k, (struct kit_seg){ .dport = 1234, .flags = TCP_SYN | TCP_ACK, .seq = 500, .ack = iss + 1, .wnd = 1000 });
+    assert_int_equal(pcb->state, TCP_FIN_WAIT_1);
+    assert_true(kit_last(&k, &s) && (s.flags & TCP_FIN) && s.seq == iss + 1);
+    for (uint32_t i = 0; i < 5; i++) {
+        kit_send(&k, (struct kit_seg){ .dport = 1234, .flags = TCP_ACK, .seq = 501 + 5 * i, .ack = iss + 2, .wnd = 1000, .len = 5, .data = (const uint8_t *)"hello" });
+        assert_int_equal(tcp_read(pcb, got, 5), 5);
+        assert_string_equal(got, "hello");
+        kit_pass(&k, NET_NS_PER_S);
+    }
+    assert_int_equal(pcb->state, TCP_FIN_WAIT_2);
+}
+
+static void a_connect_without_memory_for_its_syn_fails(void **state)
+{
+    struct tcp_connect how = { .remote = net_addr_v4(0x0a000002), .remote_port = KIT_PEER_PORT };
+    static void *taken[20000];
+    unsigned n = 0;
+    int err;
+    tcp_abort(tcp_connect(k.ns, &how, &err));
+    k.ns->mem.limit_bytes = k.ns->mem.used_bytes;
+    while ((taken[n] = net_slab_get(&k.ns->tcp_segs)))
+        n++;
+    assert_null(tcp_connect(k.ns, &how, &err));
+    assert_int_equal(err, -NET_ENOMEM);
+    assert_int_equal(k.ns->tcp_pcbs.in_use, 0);
+    while (n)
+        net_slab_put(&k.ns->tcp_segs, taken[--n]);
+}
+
+static void a_smaller_path_mtu_is_forgotten_after_a_while(void **state) /* RFC 1191 6.3 */
+{
+    kit_establish(&k, true, true);
+    tcp_write(k.pcb, (uint8_t[1000]){ 1 }, 1000);
+    kit_run(&k);
+    struct net_icmp_error e = { .flow = k.pcb->flow.key, .what = NET_UNREACH_TOO_BIG, .mtu = 800, .tcp_seq = k.rcv };
+    tcp_icmp_error(k.ns, &e);
+    assert_int_equal(k.pcb->mss, 800 - 52);
+    kit_run(&k);
+    kit_ack(&k, k.rcv + 1000);
+    kit_pass(&k, 590 * NET_NS_PER_S);
+    tcp_write(k.pcb, (uint8_t[1]){ 1 }, 1);
+    kit_run(&k);
+    kit_ack(&k, k.rcv + 1001);
+    assert_int_equal(k.pcb->mss, 800 - 52);
+    kit_pass(&k, 20 * NET_NS_PER_S);
+    tcp_write(k.pcb, (uint8_t[1]){ 1 }, 1);
+    kit_run(&k);
+    assert_int_equal(k.pcb->mss, 1448);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -196,6 +294,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_half_open_peer_is_reset, setup, teardown),
         cmocka_unit_test_setup_teardown(icmp_errors_must_quote_what_is_in_flight, setup, teardown),
         cmocka_unit_test_setup_teardown(congestion_marks_are_echoed_until_cwr, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_stray_segment_does_not_set_the_time_stamp, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_window_of_a_syn_ack_is_not_scaled, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_shutdown_during_a_simultaneous_open_waits_for_its_end, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_connect_without_memory_for_its_syn_fails, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_smaller_path_mtu_is_forgotten_after_a_while, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -33,6 +33,7 @@
 #define TCP_DELACK_NS (40 * NET_NS_PER_MS) /* RFC 9293 3.8.6.3: under 0.5 s */
 #define TCP_DELACK_MAX_US 200000u     /* RFC 8985 7.2: what a peer may delay */
 #define TCP_RETRIES 15u               /* with back-off 924 s; RFC 9293 3.8.3 R2 at least 100 s */
+#define TCP_ORPHAN_PROBES 8u          /* RFC 6429: a closed connection need not serve a shut window for ever; as Linux */
 #define TCP_SYN_RETRIES 6u            /* 127 s; RFC 9293 3.8.3: at least 3 minutes for R2 of SYN, as Linux less */
 #define TCP_SYNACK_RETRIES 5u
 #define TCP_TIMEWAIT_NS (60 * NET_NS_PER_S) /* 2 MSL of 30 s, as Linux; RFC 9293 3.4.2 has MSL 2 min */
@@ -67,6 +68,7 @@ struct tcp_in {
     uint16_t local_port, remote_port;
     uint16_t flags;
     uint16_t urgent;
+    uint32_t hash;         /* of the flow; not set if the last one's was hit */
     uint8_t has_ts, has_mss, has_wscale, sack_ok;
     uint8_t sack_count, wscale;
     uint16_t mss;
@@ -107,6 +109,8 @@ struct tcp_island {
 enum tcp_deadline { TCP_T_RTX, TCP_T_REO, TCP_T_DELACK, TCP_T_KEEP, TCP_T_PACE, TCP_T_COUNT };
 enum tcp_rtx_mode { RTX_NONE, RTX_RTO, RTX_TLP, RTX_PERSIST };
 enum tcp_ca_state { CA_OPEN, CA_DISORDER, CA_CWR, CA_RECOVERY, CA_LOSS }; /* Linux's */
+
+enum tcp_urg_state { TCP_URG_NONE, TCP_URG_AHEAD, TCP_URG_HERE, TCP_URG_READ }; /* Linux: 0, NOTYET, VALID, READ */
 
 struct tcp_pcb;
 
@@ -159,10 +163,11 @@ struct tcp_pcb {
     uint8_t ack_now : 1, dirty : 1, user_gone : 1, in_table : 1;
     uint8_t fin_queued : 1, fin_sent : 1, fin_acked : 1, fin_received : 1, fin_known : 1;
     uint8_t want_write : 1, closed_posted : 1, syn_lost : 1;
-    uint8_t ecn_echo : 1, ecn_cwr_due : 1, dsack_valid : 1, urg_valid : 1, urg_sent : 1, is_accepted : 1;
+    uint8_t ecn_echo : 1, ecn_cwr_due : 1, dsack_valid : 1, urg_sent : 1, is_accepted : 1;
     uint8_t frto, frto_new;
     uint8_t dupacks;
     uint8_t quickacks;
+    uint8_t urg_state, urg_byte;  /* enum tcp_urg_state; the byte once it came */
 
     uint32_t rcv_nxt;
     uint32_t rcv_wup;             /* rcv_nxt when last acknowledged */
@@ -220,7 +225,8 @@ struct tcp_pcb {
     uint32_t rcv_bytes, rcv_true;
     struct tcp_island *islands;
     uint32_t island_count, island_stamp;
-    uint32_t fin_seq, urg_seq;
+    uint32_t fin_seq;
+    uint32_t urg_seq;             /* of the urgent byte itself */
     uint32_t rcv_mss, adv_mss;
     uint32_t ts_offset;
     struct tcp_sack dsack;
@@ -257,6 +263,7 @@ union net_endpoint_slot { struct tcp_listener listener; struct udp_pcb udp; };
 /* What a handshake has settled; from a half-open entry or from a cookie. */
 struct tcp_handshake {
     struct net_flow_key key;
+    uint32_t hash;   /* of the key, in the flow table */
     uint32_t iss, irs, ts_recent, ts_offset, wnd;
     uint32_t rtt_us; /* 0: unknown */
     uint16_t mss;
@@ -311,6 +318,12 @@ void tcp_unmark_dirty(struct tcp_pcb *pcb);
 void tcp_flush(struct net_stack *ns);
 void tcp_enter_timewait(struct tcp_pcb *pcb);
 void tcp_established(struct tcp_pcb *pcb);
+/* A connection that nobody has accepted, or that its user has closed, is no handle: no events. */
+static inline void tcp_post(struct tcp_pcb *pcb, unsigned events)
+{
+    if (net_likely(!pcb->user_gone && !pcb->listener))
+        net_event_post(pcb->ns, &pcb->ep, events);
+}
 void tcp_free_parts(struct pbuf *head);
 
 /* tcp_addr.c */
@@ -433,7 +446,7 @@ void tcp_persist_probe(struct tcp_pcb *pcb);
 bool tcp_send_tail_probe(struct tcp_pcb *pcb);
 
 /* tcp_xmit.c */
-struct tcp_xmit { uint32_t seq, len; struct pbuf *pb; uint16_t flags; uint16_t urgent; };
+struct tcp_xmit { uint32_t seq, len; struct pbuf *pb; uint16_t flags; };
 /* Builds and sends one segment of the connection. 0 or -NET_E... */
 int tcp_xmit(struct tcp_pcb *pcb, const struct tcp_xmit *x);
 void tcp_send_ack(struct tcp_pcb *pcb);
@@ -452,6 +465,16 @@ void tcp_window_freed(struct tcp_pcb *pcb, uint32_t bytes);
 unsigned tcp_build_sacks(struct tcp_pcb *pcb, struct tcp_sack out[4], unsigned room);
 void tcp_rcv_init(struct tcp_pcb *pcb);
 void tcp_rcv_free(struct tcp_pcb *pcb);
+
+/* Sequence number of the next byte that the user will read. */
+static inline uint32_t tcp_read_seq(const struct tcp_pcb *pcb) { return pcb->rcv_nxt - pcb->fin_received - pcb->rcv_bytes; }
+/* Drops n <= rcv_bytes from the front of the queue. */
+void tcp_rcv_drop(struct tcp_pcb *pcb, uint32_t n);
+
+/* tcp_urg.c */
+void tcp_urgent_input(struct tcp_pcb *pcb, const struct tcp_in *in);
+/* How much may be read in one go. Skips an urgent byte that the reader stands on, if it is out of line. */
+uint32_t tcp_urgent_stop(struct tcp_pcb *pcb);
 
 /* tcp_timer.c */
 void tcp_timer_fire(struct net_timer *t);

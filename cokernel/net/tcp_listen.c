@@ -59,7 +59,7 @@ struct tcp_pcb *tcp_accept(struct tcp_listener *l)
     pcb->listener = NULL;
     /* What happened while it waited is news to whoever takes it. */
     unsigned events = (pcb->rcv_bytes || pcb->fin_received ? NET_EV_READABLE : 0) | (pcb->fin_received ? NET_EV_PEER_FIN : 0) |
-                      (pcb->state == TCP_CLOSED ? NET_EV_CLOSED : 0);
+                      (pcb->state == TCP_CLOSED ? NET_EV_CLOSED : 0) | (pcb->urg_state != TCP_URG_NONE ? NET_EV_URGENT : 0);
     net_event_forget(l->ns, &pcb->ep);
     if (events)
         net_event_post(l->ns, &pcb->ep, events);
@@ -140,7 +140,7 @@ static void fill_handshake(struct tcp_listener *l, const struct tcp_in *in, cons
 {
     struct net_stack *ns = l->ns;
     *hs = (struct tcp_handshake){
-        .key = *key, .irs = in->seq, .iss = tcp_isn(ns, key), .ts_recent = in->tsval, .wnd = in->wnd,
+        .key = *key, .hash = in->hash, .irs = in->seq, .iss = tcp_isn(ns, key), .ts_recent = in->tsval, .wnd = in->wnd,
         .mss = in->has_mss ? in->mss : net_addr_is_v4(&key->remote) ? TCP_MSS_DEFAULT4 : TCP_MSS_DEFAULT6,
         .ts_ok = in->has_ts, .sack_ok = in->sack_ok, .ws_ok = in->has_wscale, .snd_wscale = in->wscale,
     };
@@ -182,10 +182,10 @@ void tcp_listen_input(struct tcp_listener *l, struct tcp_in *in, const struct ne
         tcp_cookie_send(l, in, key);
         return;
     }
-    *req = (struct tcp_synreq){ .flow.kind = FLOW_TCP_SYN, .flow.key = *key, .ns = ns, .listener = l, .sent_ns = ns->now_ns,
+    *req = (struct tcp_synreq){ .flow.kind = FLOW_TCP_SYN, .flow.key = *key, .flow.hash = in->hash, .ns = ns, .listener = l, .sent_ns = ns->now_ns,
                                 .timer.fire = synack_timeout };
     fill_handshake(l, in, key, &req->hs);
-    net_flow_insert(&ns->flows, &req->flow);
+    net_flow_insert_hashed(&ns->flows, &req->flow);
     l->syn_count++;
     ns->syn_count++;
     net_timer_arm(&ns->wheel, &req->timer, ns->now_ns + TCP_RTO_INITIAL_US * NET_NS_PER_US);
@@ -274,7 +274,9 @@ struct tcp_pcb *tcp_listener_spawn(struct tcp_listener *l, const struct tcp_hand
     tcp_rcv_init(pcb);
     if (hs->rtt_us)
         tcp_rtt_sample(pcb, hs->rtt_us);
-    tcp_pcb_insert(pcb);
+    pcb->flow.hash = hs->hash;
+    net_flow_insert_hashed(&ns->flows, &pcb->flow);
+    pcb->in_table = 1;
     pcb->listener = l;
     if (l->accept_head)
         l->accept_tail->accept_next = pcb;

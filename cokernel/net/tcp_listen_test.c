@@ -162,6 +162,28 @@ static void time_wait_gives_way_to_a_newer_connection(void **state) /* RFC 6191 
     assert_int_equal(k.ns->timewait_count, 0);
 }
 
+static void what_nobody_accepted_has_no_events(void **state)
+{
+    struct kit_seg s;
+    struct net_endpoint *ep;
+    unsigned events = 0, seen = 0;
+    kit_send(&k, syn(5555, 100));
+    kit_last(&k, &s);
+    struct kit_seg data = { .flags = TCP_ACK, .seq = 101, .ack = s.seq + 1, .wnd = 1000, .ts = true, .tsval = 78, .len = 4 };
+    kit_send(&k, data);
+    data.seq += 4;
+    kit_send(&k, data);
+    assert_int_equal(k.events_of_strangers, 0);
+    struct tcp_pcb *pcb = tcp_accept(k.listener);
+    assert_non_null(pcb);
+    while ((ep = net_event_next(k.ns, &events)))
+        if (ep == tcp_endpoint(pcb))
+            seen |= events;
+    assert_int_equal(seen, NET_EV_READABLE);
+    assert_int_equal(tcp_readable_bytes(pcb), 8);
+    tcp_abort(pcb);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +196,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_full_accept_queue_drops_and_recovers, setup, teardown),
         cmocka_unit_test_setup_teardown(time_wait_answers_a_repeated_fin_and_ignores_resets, setup, teardown),
         cmocka_unit_test_setup_teardown(time_wait_gives_way_to_a_newer_connection, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_nobody_accepted_has_no_events, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,7 +4,7 @@
 #include "cokernel/net/tcp_internal.h"
 
 #define IMAGE_MAGIC 0x6e637074u /* "tpcn" */
-#define IMAGE_VERSION 1u
+#define IMAGE_VERSION 2u
 #define SEGS_MAX (1u << 20)
 
 /* Plain values, copied as they are. */
@@ -21,7 +21,7 @@
     X(uint64_t, bytes_retrans) X(uint64_t, segs_in) X(uint64_t, segs_out) \
     X(uint8_t, state) X(uint8_t, ca_state) X(uint8_t, snd_wscale) X(uint8_t, rcv_wscale) X(uint8_t, ts_ok) X(uint8_t, sack_ok) \
     X(uint8_t, ws_ok) X(uint8_t, ecn_ok) X(uint8_t, fin_queued) X(uint8_t, fin_sent) X(uint8_t, fin_acked) X(uint8_t, fin_received) \
-    X(uint8_t, fin_known) X(uint8_t, ecn_echo) X(uint8_t, ecn_cwr_due) X(uint8_t, urg_valid) X(uint8_t, urg_sent) X(uint8_t, frto) \
+    X(uint8_t, fin_known) X(uint8_t, ecn_echo) X(uint8_t, ecn_cwr_due) X(uint8_t, urg_state) X(uint8_t, urg_byte) X(uint8_t, urg_sent) X(uint8_t, frto) \
     X(uint8_t, frto_new) X(uint8_t, dupacks) X(uint8_t, quickacks) X(uint8_t, reo_mult) X(uint8_t, reo_persist) \
     X(uint8_t, reordering_seen) X(uint8_t, rack_valid) X(uint8_t, tlp_out) X(uint8_t, tlp_retrans) X(uint8_t, backoff) \
     X(uint8_t, retries) X(uint8_t, keep_probes) X(uint8_t, persist_probes) X(uint8_t, syn_lost)
@@ -51,19 +51,21 @@ struct image {
 struct image_seg { uint32_t seq, end, flags, pad; uint64_t age_ns; };
 struct image_island { uint32_t start, end; };
 
-static bool can_move(const struct tcp_pcb *pcb)
+static bool state_can_move(unsigned state)
 {
-    switch (pcb->state) {
+    switch (state) {
     case TCP_ESTABLISHED:
     case TCP_FIN_WAIT_1:
     case TCP_FIN_WAIT_2:
     case TCP_CLOSE_WAIT:
     case TCP_CLOSING:
     case TCP_LAST_ACK:
-        return !pcb->listener;
+        return true;
     }
     return false;
 }
+
+static bool can_move(const struct tcp_pcb *pcb) { return state_can_move(pcb->state) && !pcb->listener; }
 
 static uint32_t queued_bytes(const struct tcp_pcb *pcb)
 {
@@ -153,15 +155,58 @@ static bool addresses_plausible(const struct net_flow_key *k)
            !net_addr_is_multicast(&k->local) && !net_addr_is_multicast(&k->remote);
 }
 
+/* Values that tcp_set() would have taken. */
+static bool options_plausible(const struct tcp_opts *o)
+{
+    return o->cc < TCP_CC_COUNT && o->ttl && o->rcvbuf >= 1024 && o->rcvbuf <= TCP_RCVBUF_MAX && o->sndbuf >= 2048 && o->sndbuf <= TCP_SNDBUF_MAX &&
+           o->keep_idle_s && o->keep_idle_s <= 32767 && o->keep_intvl_s && o->keep_intvl_s <= 32767 && o->keep_count &&
+           o->linger2_s <= 120 && (!o->maxseg || o->maxseg >= 88) && o->pacing_rate <= INT64_MAX && !(o->tos & 3) &&
+           (o->keepalive | o->nodelay | o->cork | o->ecn | o->notify_acked | o->rcvbuf_locked | o->oobinline) <= 1;
+}
+
+/* The state and what was said of FINs must agree, else the connection would never end. */
+static bool fins_plausible(const struct image *im)
+{
+    bool queued = im->state != TCP_ESTABLISHED && im->state != TCP_CLOSE_WAIT;
+    bool received = im->state == TCP_CLOSE_WAIT || im->state == TCP_CLOSING || im->state == TCP_LAST_ACK;
+    if (im->fin_queued != queued || im->fin_received != received || im->fin_acked != (im->state == TCP_FIN_WAIT_2) ||
+        im->fin_sent > im->fin_queued || im->fin_acked > im->fin_sent || im->fin_known > 1 || (im->fin_received && im->island_count))
+        return false;
+    if (im->fin_sent && im->snd_nxt != im->write_seq + 1)
+        return false;
+    return !im->fin_acked || (im->snd_una == im->snd_nxt && !im->seg_count);
+}
+
+/* What is divided by, shifted by or added up. */
+static bool numbers_plausible(const struct image *im)
+{
+    const uint32_t most = 1u << 30; /* RFC 7323 2.3: no window is larger */
+    if (!im->cwnd || im->cwnd > most || im->ssthresh > UINT32_MAX / 2 || im->prior_cwnd > most || im->prior_ssthresh > UINT32_MAX / 2 ||
+        im->snd_wnd > most || im->max_wnd > most || im->cwnd_used > most)
+        return false;
+    if ((im->ca_state == CA_CWR || im->ca_state == CA_RECOVERY) && !im->prr_flight)
+        return false;
+    if (im->adv_mss < TCP_MSS_MIN || im->adv_mss > 65535 || im->rcv_mss > im->adv_mss || !im->rcv_mss ||
+        (im->probe_size && (im->probe_size < TCP_MSS_MIN || im->probe_size > 65535)))
+        return false;
+    if (im->rto_us > TCP_RTO_MAX_US || !im->rto_us || im->srtt_us > UINT32_MAX / 16 || im->rttvar_us > UINT32_MAX / 16 || !im->rcv_space ||
+        im->reo_mult > 16 || !im->reo_mult || im->backoff > 16 || im->frto > 2 || im->snd_wscale > TCP_WSCALE_MAX ||
+        im->rcv_wscale > TCP_WSCALE_MAX)
+        return false;
+    if (im->opts.cc == TCP_CC_CUBIC && (im->cubic.w_max > most || im->cubic.origin > most || im->cubic.w_est > 2 * most || im->cubic.prior_w_max > most))
+        return false;
+    if (im->opts.cc == TCP_CC_DCTCP && (im->dctcp.alpha > 1024 || im->dctcp.ce_state > 1 || im->dctcp.marked > im->dctcp.acked))
+        return false;
+    return (im->ts_ok | im->sack_ok | im->ws_ok | im->ecn_ok | im->ecn_echo | im->ecn_cwr_due | im->urg_sent | im->syn_lost |
+            im->frto_new | im->reordering_seen | im->rack_valid | im->tlp_out | im->tlp_retrans) <= 1 && im->urg_state <= TCP_URG_READ;
+}
+
 /* Everything that later code relies on. */
 static bool plausible(const struct image *im, const uint8_t *image, size_t bytes)
 {
     if (im->magic != IMAGE_MAGIC || im->version != IMAGE_VERSION || im->bytes != bytes || im->seg_count > SEGS_MAX ||
-        im->island_count > TCP_ISLANDS + 1 || im->opts.cc >= TCP_CC_COUNT || im->snd_wscale > TCP_WSCALE_MAX ||
-        im->rcv_wscale > TCP_WSCALE_MAX || !im->local_port || !im->remote_port || im->ca_state > CA_LOSS || !im->opts.ttl ||
-        im->opts.rcvbuf > TCP_RCVBUF_MAX || im->opts.rcvbuf < 1024 || im->opts.sndbuf > TCP_SNDBUF_MAX || im->reo_mult > 16 || !im->reo_mult ||
-        im->adv_mss < TCP_MSS_MIN || im->rcv_mss > im->adv_mss || !im->rcv_mss || im->rto_us > TCP_RTO_MAX_US || !im->rto_us || !im->cwnd ||
-        im->rcv_space == 0 || im->fin_sent > im->fin_queued || im->fin_acked > im->fin_sent || im->backoff > 16 || im->frto > 2)
+        im->island_count > TCP_ISLANDS + 1 || !im->local_port || !im->remote_port || im->ca_state > CA_LOSS || !state_can_move(im->state) ||
+        !options_plausible(&im->opts) || !fins_plausible(im) || !numbers_plausible(im))
         return false;
     uint64_t need = sizeof *im + (uint64_t)im->seg_count * sizeof(struct image_seg) + (uint64_t)im->island_count * sizeof(struct image_island) +
                     im->send_bytes + im->receive_bytes;
@@ -235,6 +280,7 @@ static uint32_t true_bytes(const struct pbuf *p)
 /* tcp_seg_new() appends to the time list; a SACKED or LOST one leaves it again, others go where their time is. */
 static bool get_seg(struct tcp_pcb *pcb, const struct image_seg *im)
 {
+    struct pbuf *pb = pcb->rtx_tail ? pcb->rtx_tail->pb : pcb->snd_head; /* by sequence, so never before the last one's */
     struct tcp_seg *s = tcp_seg_new(pcb, im->seq, im->end, 0, NULL);
     if (!s)
         return false;
@@ -265,9 +311,9 @@ static bool get_seg(struct tcp_pcb *pcb, const struct image_seg *im)
         else
             pcb->time_head = s;
     }
-    for (struct pbuf *pb = pcb->snd_head; pb && !s->pb; pb = pb->link)
-        if (seq_lt(s->seq, pb->seq + pb->len))
-            s->pb = pb;
+    while (pb && seq_ge(s->seq, pb->seq + pb->len))
+        pb = pb->link;
+    s->pb = pb;
     return true;
 }
 
@@ -341,11 +387,6 @@ struct tcp_pcb *tcp_import(struct net_stack *ns, const void *image, size_t bytes
 #define LOAD_TIME(name) pcb->name = from_age(now, im.name);
     VALUES(LOAD_VALUE)
     TIMES(LOAD_TIME)
-    if (!can_move(pcb)) {
-        *error = -NET_EPROTO;
-        tcp_pcb_free(pcb);
-        return NULL;
-    }
     pcb->ep.user = user;
     pcb->ts_offset = im.ts_now - (uint32_t)(now / NET_NS_PER_MS);
     pcb->cc = tcp_cc_table[pcb->opts.cc];

@@ -32,7 +32,7 @@ static uint16_t seg_flags(const struct tcp_pcb *pcb, const struct tcp_seg *s)
 
 bool tcp_retransmit(struct tcp_pcb *pcb, struct tcp_seg *s)
 {
-    if (tcp_path(pcb) < 0)
+    if ((s->flags & SEG_SACKED) || tcp_path(pcb) < 0) /* a SACKED one is on no list by time */
         return false;
     uint32_t most = tcp_send_mss(pcb);
     if (tcp_seg_payload(s) > most && tcp_seg_split(pcb, s, s->seq + most) < 0)
@@ -78,10 +78,6 @@ static bool send_new(struct tcp_pcb *pcb, uint32_t len, bool fin)
         return false;
     }
     struct tcp_xmit x = { .seq = seq, .len = len, .pb = pcb->snd_cursor, .flags = seg_flags(pcb, s) };
-    if (pcb->urg_sent && seq_gt(pcb->snd_up, seq)) {
-        x.flags |= TCP_URG;
-        x.urgent = (uint16_t)net_min(pcb->snd_up - seq, 65535u);
-    }
     if (tcp_xmit(pcb, &x) < 0) {
         tcp_seg_free(pcb, s);
         return false;
@@ -213,6 +209,8 @@ void tcp_persist_probe(struct tcp_pcb *pcb)
     uint32_t unsent = tcp_unsent(pcb);
     pcb->ns->counters.tcp_persist_probes++;
     /* RFC 9293 3.8.6.1: at least one octet of new data, whatever the window says; 3.8.6.2.1 (4): the override. */
+    if (pcb->rtx_head && (pcb->rtx_head->flags & SEG_SACKED))
+        tcp_sack_forget(pcb); /* it acknowledges nothing that it said it has: reneged */
     if (pcb->rtx_head)
         tcp_retransmit(pcb, pcb->rtx_head);
     else if (unsent)

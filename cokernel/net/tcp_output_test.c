@@ -247,6 +247,76 @@ static void without_sack_three_duplicates_retransmit(void **state) /* RFC 5681 3
     assert_int_equal(k.ns->counters.tcp_rto, 0);
 }
 
+static void a_closed_connection_does_not_serve_a_shut_window_for_ever(void **state) /* RFC 6429 */
+{
+    struct kit_seg s;
+    kit_establish(&k, true, true);
+    close_window();
+    tcp_write(k.pcb, "hello", 5);
+    tcp_close(k.pcb);
+    kit_run(&k);
+    for (int i = 0; i < 1800 && k.ns->tcp_pcbs.in_use; i++) {
+        kit_pass(&k, NET_NS_PER_S);
+        if (kit_last(&k, &s) && !(s.flags & TCP_RST))
+            close_window();
+    }
+    assert_int_equal(k.ns->tcp_pcbs.in_use, 0);
+    assert_true(s.flags & TCP_RST);
+}
+
+static void keepalive_goes_on_after_a_shutdown(void **state)
+{
+    struct kit_seg s;
+    kit_establish(&k, true, true);
+    tcp_set(k.pcb, TCP_OPT_KEEPIDLE_S, 10);
+    tcp_set(k.pcb, TCP_OPT_KEEPINTVL_S, 2);
+    tcp_set(k.pcb, TCP_OPT_KEEPCNT, 3);
+    tcp_set(k.pcb, TCP_OPT_KEEPALIVE, 1);
+    tcp_shutdown(k.pcb);
+    kit_run(&k);
+    kit_last(&k, &s);
+    kit_ack(&k, k.rcv + 1);
+    assert_int_equal(k.pcb->state, TCP_FIN_WAIT_2);
+    kit_pass(&k, 30 * NET_NS_PER_S);
+    assert_int_equal(k.pcb->state, TCP_CLOSED);
+    assert_int_equal(k.pcb->ep.error, NET_ETIMEDOUT);
+    tcp_close(k.pcb);
+}
+
+static void a_fin_after_the_wait_for_it_is_reset(void **state)
+{
+    struct kit_seg s;
+    kit_establish(&k, true, true);
+    tcp_close(k.pcb);
+    kit_run(&k);
+    kit_ack(&k, k.rcv + 1);
+    kit_last(&k, &s);
+    kit_pass(&k, 61 * NET_NS_PER_S);
+    assert_int_equal(k.ns->tcp_pcbs.in_use + k.ns->timewait_count, 0);
+    kit_send(&k, (struct kit_seg){ .flags = TCP_FIN | TCP_ACK, .seq = k.snd, .ack = k.rcv + 1, .wnd = 512, .ts = true, .tsval = ++k.tsval });
+    assert_true(kit_last(&k, &s) == 1 && (s.flags & TCP_RST));
+}
+
+static void urgent_data_is_marked_until_it_is_acknowledged(void **state) /* RFC 9293 3.8.5 */
+{
+    struct kit_seg s;
+    kit_establish(&k, true, true);
+    tcp_set(k.pcb, TCP_OPT_NODELAY, 1);
+    tcp_write(k.pcb, "ab", 2);
+    assert_int_equal(tcp_send_urgent(k.pcb, '!'), 0);
+    kit_run(&k);
+    assert_int_equal(kit_last(&k, &s), 1);
+    assert_true((s.flags & TCP_URG) && s.urgent == 3 && s.len == 3);
+    kit_pass(&k, NET_NS_PER_S);
+    assert_true(kit_last(&k, &s));
+    assert_true((s.flags & TCP_URG) && s.urgent == 3 && s.seq == k.rcv);
+    kit_ack(&k, k.rcv + 3);
+    assert_int_equal(k.pcb->urg_sent, 0);
+    tcp_write(k.pcb, "cd", 2);
+    kit_run(&k);
+    assert_true(kit_last(&k, &s) && !(s.flags & TCP_URG));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -264,6 +334,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(keepalive_finds_a_dead_peer, setup, teardown),
         cmocka_unit_test_setup_teardown(a_tiny_mss_is_not_obeyed, setup, teardown),
         cmocka_unit_test_setup_teardown(without_sack_three_duplicates_retransmit, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_closed_connection_does_not_serve_a_shut_window_for_ever, setup, teardown),
+        cmocka_unit_test_setup_teardown(keepalive_goes_on_after_a_shutdown, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_fin_after_the_wait_for_it_is_reset, setup, teardown),
+        cmocka_unit_test_setup_teardown(urgent_data_is_marked_until_it_is_acknowledged, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

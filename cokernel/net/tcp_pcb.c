@@ -157,7 +157,7 @@ void tcp_pcb_done(struct tcp_pcb *pcb, int error)
     pcb->ep.error = error;
     if (!pcb->closed_posted) {
         pcb->closed_posted = 1;
-        net_event_post(pcb->ns, &pcb->ep, NET_EV_CLOSED | NET_EV_READABLE | NET_EV_WRITABLE);
+        tcp_post(pcb, NET_EV_CLOSED | NET_EV_READABLE | NET_EV_WRITABLE);
     }
 }
 
@@ -166,7 +166,7 @@ void tcp_set_state(struct tcp_pcb *pcb, enum tcp_state state) { pcb->state = (ui
 /* Options that a connection settles on when the handshake is done. */
 void tcp_established(struct tcp_pcb *pcb)
 {
-    pcb->state = TCP_ESTABLISHED;
+    pcb->state = pcb->fin_queued ? TCP_FIN_WAIT_1 : TCP_ESTABLISHED; /* shut down before the handshake was done */
     pcb->quickacks = 16; /* slow start of the peer wants ACKs (as Linux's quick-ack mode) */
     pcb->rcv_space = pcb->opts.rcvbuf / 2;
     pcb->rcv_space_ns = pcb->ns->now_ns;

@@ -96,13 +96,16 @@ void tcp_tlp_timeout(struct tcp_pcb *pcb)
     tcp_rearm_rtx(pcb);
 }
 
-/* 7.4.2: if only the probe repaired the loss, congestion control must hear of it. */
+/* 7.4.2: if only the probe repaired the loss, congestion control must hear of it. The ACK that ends at the
+ * probe may answer either copy; what comes after it tells whether there were two. */
 void tcp_tlp_on_ack(struct tcp_pcb *pcb, uint32_t ack, const struct tcp_ack_news *news)
 {
     if (!pcb->tlp_out || seq_lt(ack, pcb->tlp_end))
         return;
-    pcb->tlp_out = 0;
-    /* The original was lost if nothing tells of a second copy. */
-    if (pcb->tlp_retrans && !news->dsack && news->acked && news->retrans_acked)
+    if (!pcb->tlp_retrans || news->dsack || (ack == pcb->tlp_end && news->is_dup && !news->newly_sacked)) {
+        pcb->tlp_out = 0;
+    } else if (seq_gt(ack, pcb->tlp_end)) {
+        pcb->tlp_out = 0;
         tcp_enter_cwr(pcb);
+    }
 }

@@ -2,7 +2,8 @@
 /* The receive side: in-order queue, out-of-order islands, window, SACK blocks. */
 #include "cokernel/net/tcp_internal.h"
 
-#define MERGE_BYTES 512u /* small segments are copied behind each other, so that they do not pin a buffer each */
+/* Small segments are copied behind each other, so that they do not pin a buffer each; larger ones are worth theirs. */
+#define MERGE_BYTES (PBUF_LARGE_BYTES / 2)
 
 void tcp_rcv_init(struct tcp_pcb *pcb) { pcb->rcv_mss = net_min(pcb->adv_mss, TCP_MSS_DEFAULT4); }
 
@@ -26,8 +27,9 @@ void tcp_rcv_free(struct tcp_pcb *pcb)
     pcb->rcv_bytes = pcb->rcv_true = 0;
 }
 
-/* What the buffers may pin: payload plus its overhead. */
-static uint32_t true_limit(const struct tcp_pcb *pcb) { return 2 * pcb->opts.rcvbuf + (64u << 10); }
+/* What the buffers may pin: payload plus its overhead, which MERGE_BYTES keeps under 2.25 times, so that
+ * nobody who stays inside the window is refused. */
+static uint32_t true_limit(const struct tcp_pcb *pcb) { return 2 * pcb->opts.rcvbuf + pcb->opts.rcvbuf / 4 + (64u << 10); }
 
 /* Appends pb to a queue; returns the bytes of memory it adds. */
 static uint32_t append(struct pbuf **head, struct pbuf **tail, struct pbuf *pb)
@@ -180,12 +182,16 @@ static void insert_out_of_order(struct tcp_pcb *pcb, struct pbuf *pb, uint32_t s
 
 static void fin_input(struct tcp_pcb *pcb)
 {
+    while (pcb->islands) { /* beyond the end: nobody can ever read it */
+        struct tcp_island *i = pcb->islands;
+        pcb->islands = i->next;
+        island_free(pcb, i);
+    }
     pcb->rcv_nxt++;
     pcb->rcv_adv = seq_max(pcb->rcv_adv, pcb->rcv_nxt);
     pcb->fin_received = 1;
     pcb->ack_now = 1;
-    if (!pcb->user_gone)
-        net_event_post(pcb->ns, &pcb->ep, NET_EV_READABLE | NET_EV_PEER_FIN);
+    tcp_post(pcb, NET_EV_READABLE | NET_EV_PEER_FIN);
     switch (pcb->state) {
     case TCP_SYN_RCVD:
     case TCP_ESTABLISHED:
@@ -282,7 +288,7 @@ void tcp_data_input(struct tcp_pcb *pcb, struct tcp_in *in)
                 pcb->ack_now = 1; /* RFC 9293 3.8.6.3, RFC 5681 4.2: fills a gap */
                 drain_islands(pcb);
             }
-            net_event_post(ns, &pcb->ep, NET_EV_READABLE);
+            tcp_post(pcb, NET_EV_READABLE);
         } else {
             insert_out_of_order(pcb, pb, seq, end);
             while (pcb->island_count > TCP_ISLANDS && prune(pcb, pcb->rcv_nxt))
@@ -308,7 +314,10 @@ uint16_t tcp_window_field(struct tcp_pcb *pcb, bool syn)
     if (seq_lt(edge, pcb->rcv_adv + step))
         edge = pcb->rcv_adv;
     uint32_t wnd = seq_gt(edge, pcb->rcv_nxt) ? edge - pcb->rcv_nxt : 0;
-    uint32_t field = net_min((wnd + (1u << scale) - 1) >> scale, 65535u);
+    /* Rounded up, so that the edge stays where it is; but not for ever: an edge that a rounding moved on again and
+     * again would leave the buffer behind. RFC 7323 2.4 has peers expect one that rounding moves back. */
+    bool creeping = pcb->rcv_bytes + wnd > pcb->opts.rcvbuf + pcb->opts.rcvbuf / 16;
+    uint32_t field = net_min((wnd + (creeping ? 0 : (1u << scale) - 1)) >> scale, 65535u);
     pcb->rcv_adv = seq_max(pcb->rcv_adv, pcb->rcv_nxt + (field << scale));
     return (uint16_t)field;
 }

@@ -185,12 +185,120 @@ static void the_end_of_the_stream_is_seen_after_the_data(void **state)
     assert_int_equal(tcp_read(k.pcb, &c, 1), 0);
 }
 
-static void urgent_data_is_announced(void **state) /* RFC 6093 */
+static void urgent(uint32_t at, const char *text, uint16_t pointer)
+{
+    kit_send(&k, (struct kit_seg){ .flags = TCP_ACK | TCP_URG, .seq = k.snd + at, .ack = k.rcv, .wnd = 512, .len = (uint32_t)strlen(text),
+                                   .data = (const uint8_t *)text, .urgent = pointer, .ts = k.ts, .tsval = ++k.tsval });
+}
+
+static void an_urgent_byte_is_read_apart_and_the_stream_stops_at_it(void **state) /* RFC 6093, MSG_OOB and SIOCATMARK of Linux */
+{
+    uint8_t byte = 0;
+    kit_establish(&k, true, true);
+    assert_int_equal(tcp_read_urgent(k.pcb, &byte, false), -NET_EINVAL);
+    urgent(0, "ab!cd", 3);
+    assert_int_equal(tcp_readable_bytes(k.pcb), 2);
+    assert_false(tcp_at_mark(k.pcb));
+    expect("ab");
+    assert_true(tcp_at_mark(k.pcb));
+    assert_int_equal(tcp_read_urgent(k.pcb, &byte, true), 1);
+    assert_int_equal(tcp_read_urgent(k.pcb, &byte, false), 1);
+    assert_int_equal(byte, '!');
+    assert_int_equal(tcp_read_urgent(k.pcb, &byte, false), -NET_EINVAL);
+    expect("cd");
+    assert_false(tcp_at_mark(k.pcb));
+    assert_int_equal(tcp_readable_bytes(k.pcb), 0);
+}
+
+static void an_urgent_byte_stays_in_line_if_asked_to(void **state)
+{
+    uint8_t byte;
+    kit_establish(&k, true, true);
+    tcp_set(k.pcb, TCP_OPT_OOBINLINE, 1);
+    urgent(0, "ab!cd", 3);
+    assert_int_equal(tcp_read_urgent(k.pcb, &byte, false), -NET_EINVAL);
+    expect("ab");
+    assert_true(tcp_at_mark(k.pcb));
+    expect("!cd");
+    assert_false(tcp_at_mark(k.pcb));
+}
+
+static void an_urgent_byte_may_be_announced_before_it_comes(void **state)
+{
+    uint8_t byte;
+    kit_establish(&k, true, true);
+    urgent(0, "ab", 5);
+    assert_int_equal(tcp_read_urgent(k.pcb, &byte, false), -NET_EAGAIN);
+    put(4, "!z"); /* out of order: the byte is known, the stream is not */
+    assert_int_equal(tcp_read_urgent(k.pcb, &byte, false), 1);
+    assert_int_equal(byte, '!');
+    put(2, "cd");
+    expect("abcd");
+    struct pbuf *pb = tcp_recv(k.pcb);
+    assert_non_null(pb);
+    assert_true(pb->total == 1 && pb->data[0] == 'z');
+    pbuf_put(pb);
+}
+
+static void buffers_stop_at_an_urgent_byte_as_well(void **state)
 {
     kit_establish(&k, true, true);
-    kit_send(&k, (struct kit_seg){ .flags = TCP_ACK | TCP_URG, .seq = k.snd, .ack = k.rcv, .wnd = 512, .len = 3, .data = (const uint8_t *)"ab!", .urgent = 3, .ts = true, .tsval = ++k.tsval });
-    assert_true(k.pcb->urg_valid && k.pcb->urg_seq == k.snd + 3);
-    expect("ab!");
+    urgent(0, "ab!cd", 3);
+    struct pbuf *pb = tcp_recv(k.pcb);
+    assert_true(pb->total == 2 && pb->len == 2 && pb->data[1] == 'b');
+    pbuf_put(pb);
+    pb = tcp_recv(k.pcb);
+    assert_true(pb->total == 2 && pb->data[0] == 'c');
+    pbuf_put(pb);
+    assert_null(tcp_recv(k.pcb));
+}
+
+static void a_newer_urgent_byte_takes_the_place_of_the_older(void **state)
+{
+    uint8_t byte;
+    kit_establish(&k, true, true);
+    urgent(0, "ab!", 3);
+    urgent(3, "cd?", 3);
+    assert_int_equal(tcp_read_urgent(k.pcb, &byte, false), 1);
+    assert_int_equal(byte, '?');
+    expect("ab!cd"); /* nobody stops at the older any more, so it is data, as in Linux */
+}
+
+static void segments_of_any_size_inside_the_window_are_kept(void **state)
+{
+    static const uint32_t sizes[] = { 100, 300, 513, 536, 700, 929, 1000, 1200 };
+    static uint8_t bytes[1448];
+    for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        struct kit_seg s;
+        kit_establish(&k, true, true);
+        k.pcb->quickacks = 0;
+        uint32_t edge = k.pcb->rcv_adv;
+        while (seq_le(k.snd + sizes[i], edge)) {
+            kit_data(&k, bytes, sizes[i]);
+            if (kit_last(&k, &s))
+                edge = s.ack + ((uint32_t)s.wnd << k.pcb->rcv_wscale);
+        }
+        assert_int_equal(tcp_readable_bytes(k.pcb), k.snd - 0xfffffff1u);
+        assert_in_range(tcp_readable_bytes(k.pcb), TCP_RCVBUF_INITIAL * 9 / 10, TCP_RCVBUF_INITIAL * 11 / 10);
+        assert_int_equal(k.ns->counters.memory_refused, 0);
+        tcp_abort(k.pcb);
+        kit_run(&k);
+        kit_last(&k, &s);
+    }
+}
+
+static void rounding_does_not_let_the_window_creep(void **state) /* RFC 7323 2.4 */
+{
+    struct kit_seg s;
+    kit_establish(&k, true, true);
+    uint32_t edge = k.pcb->rcv_adv;
+    for (int i = 0; i < 20000 && seq_le(k.snd + 65, edge); i++) {
+        k.pcb->quickacks = 16;
+        kit_data(&k, (uint8_t[65]){ 0 }, 65);
+        if (kit_last(&k, &s))
+            edge = s.ack + ((uint32_t)s.wnd << k.pcb->rcv_wscale);
+    }
+    assert_in_range(tcp_readable_bytes(k.pcb), TCP_RCVBUF_INITIAL * 9 / 10, TCP_RCVBUF_INITIAL * 11 / 10);
 }
 
 int main(void)
@@ -208,7 +316,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(data_after_close_resets, setup, teardown),
         cmocka_unit_test_setup_teardown(linger_zero_resets, setup, teardown),
         cmocka_unit_test_setup_teardown(the_end_of_the_stream_is_seen_after_the_data, setup, teardown),
-        cmocka_unit_test_setup_teardown(urgent_data_is_announced, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_urgent_byte_is_read_apart_and_the_stream_stops_at_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_urgent_byte_stays_in_line_if_asked_to, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_urgent_byte_may_be_announced_before_it_comes, setup, teardown),
+        cmocka_unit_test_setup_teardown(buffers_stop_at_an_urgent_byte_as_well, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_newer_urgent_byte_takes_the_place_of_the_older, setup, teardown),
+        cmocka_unit_test_setup_teardown(segments_of_any_size_inside_the_window_are_kept, setup, teardown),
+        cmocka_unit_test_setup_teardown(rounding_does_not_let_the_window_creep, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -126,13 +126,15 @@ void tcp_seg_mark_lost(struct tcp_pcb *pcb, struct tcp_seg *s)
 /* After a spurious detection: what is marked is in flight after all. */
 void tcp_seg_unmark_lost(struct tcp_pcb *pcb)
 {
+    struct tcp_seg *last = NULL;
     for (struct tcp_seg *s = pcb->rtx_head; s; s = s->next) {
         if (!(s->flags & SEG_LOST))
             continue;
         s->flags &= (uint16_t)~SEG_LOST;
         pcb->lost_bytes -= s->end - s->seq;
-        /* Back by time; they are older than what was sent since, so near the front. */
-        struct tcp_seg *at = pcb->time_head, *before = NULL;
+        /* Back by time: usually right behind the one before, which keeps this linear. */
+        struct tcp_seg *before = last && last->sent_ns <= s->sent_ns ? last : NULL;
+        struct tcp_seg *at = before ? before->tnext : pcb->time_head;
         while (at && at->sent_ns <= s->sent_ns) {
             before = at;
             at = at->tnext;
@@ -147,6 +149,7 @@ void tcp_seg_unmark_lost(struct tcp_pcb *pcb)
             at->tprev = s;
         else
             pcb->time_tail = s;
+        last = s;
     }
     pcb->lost_hint = NULL;
 }
@@ -193,21 +196,25 @@ static void mark_sacked(struct tcp_pcb *pcb, struct tcp_seg *s, struct tcp_ack_n
     news->newly_sacked += n;
 }
 
+/* Only whole segments count, and a burst is split only where its segments begin: a peer that names
+ * single bytes must not make us keep an entry for each of them. */
 static void mark_range(struct tcp_pcb *pcb, uint32_t start, uint32_t end, struct tcp_ack_news *news)
 {
     struct tcp_seg *s = pcb->sack_hint && seq_le(pcb->sack_hint->seq, start) ? pcb->sack_hint : pcb->rtx_head;
     for (; s && seq_lt(s->seq, end); s = s->next) {
-        if (seq_le(s->end, start))
-            continue;
-        if (s->flags & SEG_SACKED)
+        if (seq_le(s->end, start) || (s->flags & SEG_SACKED))
             continue;
         if (seq_lt(s->seq, start)) {
-            if (tcp_seg_split(pcb, s, start) < 0)
+            uint32_t skip = (start - s->seq + pcb->mss - 1) / pcb->mss * pcb->mss;
+            if (skip < s->end - s->seq && tcp_seg_split(pcb, s, s->seq + skip) < 0)
                 return;
             continue;
         }
-        if (seq_gt(s->end, end) && tcp_seg_split(pcb, s, end) < 0)
-            return;
+        if (seq_gt(s->end, end)) {
+            uint32_t keep = (end - s->seq) / pcb->mss * pcb->mss;
+            if (!keep || tcp_seg_split(pcb, s, s->seq + keep) < 0)
+                return;
+        }
         mark_sacked(pcb, s, news);
         pcb->sack_hint = s;
     }
@@ -225,7 +232,8 @@ static bool is_dsack(const struct tcp_in *in)
 static void dsack_input(struct tcp_pcb *pcb, const struct tcp_sack *d, struct tcp_ack_news *news)
 {
     /* Only what we may have sent in this lifetime of the sequence space. */
-    if (!seq_lt(d->start, d->end) || seq_gt(d->end, pcb->snd_nxt) || pcb->snd_una - d->start > 2 * net_max(pcb->max_wnd, 65535u))
+    if (!seq_lt(d->start, d->end) || seq_gt(d->end, pcb->snd_nxt) ||
+        (seq_lt(d->start, pcb->snd_una) && pcb->snd_una - d->start > 2 * net_max(pcb->max_wnd, 65535u)))
         return;
     pcb->ns->counters.tcp_dsack_in++;
     news->dsack = 1;

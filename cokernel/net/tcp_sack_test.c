@@ -6,6 +6,7 @@ static int setup(void **state) { kit_setup(&k); return 0; }
 static int teardown(void **state) { kit_teardown(&k); return 0; }
 
 static uint8_t data[20 * 1448];
+static uint32_t seg; /* bytes a segment */
 
 static void send_ten(bool ts)
 {
@@ -13,7 +14,8 @@ static void send_ten(bool ts)
     kit_establish(&k, ts, true);
     kit_pass(&k, NET_NS_PER_MS);
     tcp_set(k.pcb, TCP_OPT_NODELAY, 1);
-    tcp_write(k.pcb, data, 10 * 1448);
+    seg = k.pcb->mss;
+    tcp_write(k.pcb, data, 10 * seg);
     kit_run(&k);
     assert_int_equal(kit_last(&k, &s), 10);
     kit_pass(&k, 10 * NET_NS_PER_MS);
@@ -23,7 +25,7 @@ static void send_ten(bool ts)
 static void sack(uint32_t ack, unsigned first, unsigned last)
 {
     kit_send(&k, (struct kit_seg){ .flags = TCP_ACK, .seq = k.snd, .ack = ack, .wnd = 512, .ts = k.ts, .tsval = ++k.tsval, .sack_count = 1,
-                                   .sacks = { { k.rcv + first * 1448, k.rcv + last * 1448 } } });
+                                   .sacks = { { k.rcv + first * seg, k.rcv + last * seg } } });
 }
 
 static void only_the_hole_is_sent_again(void **state) /* RFC 6675, RFC 8985 */
@@ -96,16 +98,17 @@ static void nonsense_blocks_change_nothing(void **state) /* RFC 2018 5, the SACK
     assert_int_equal(k.pcb->state, TCP_ESTABLISHED);
 }
 
-static void blocks_that_cut_segments_are_counted_by_the_byte(void **state)
+static void blocks_that_cut_segments_count_whole_segments(void **state)
 {
     struct kit_seg s;
     send_ten(true);
     kit_send(&k, (struct kit_seg){ .flags = TCP_ACK, .seq = k.snd, .ack = k.rcv, .wnd = 512, .ts = true, .tsval = ++k.tsval, .sack_count = 2,
                                    .sacks = { { k.rcv + 2000, k.rcv + 2001 }, { k.rcv + 5000, k.rcv + 9000 } } });
     kit_last(&k, &s);
-    assert_int_equal(k.pcb->sacked_bytes, 4001);
+    assert_int_equal(k.pcb->sacked_bytes, 2 * 1448); /* the fifth and the sixth */
     kit_ack(&k, k.rcv + 6000);
-    assert_int_equal(k.pcb->sacked_bytes, 3000);
+    assert_int_equal(k.pcb->sacked_bytes, 6 * 1448 - 6000);
+    assert_int_equal(k.ns->tcp_segs.in_use, 6);
 }
 
 static void a_spurious_timeout_is_undone(void **state) /* RFC 5682, RFC 3522 */
@@ -131,10 +134,90 @@ static void dsack_undoes_a_spurious_recovery(void **state) /* RFC 2883, RFC 3708
     sack(k.rcv, 1, 10);
     assert_int_equal(k.ns->counters.tcp_retransmits, 1);
     assert_true(k.pcb->ssthresh < cwnd);
-    kit_send(&k, (struct kit_seg){ .flags = TCP_ACK, .seq = k.snd, .ack = k.rcv + 9 * 1448, .wnd = 512, .sack_count = 1,
-                                   .sacks = { { k.rcv, k.rcv + 1448 } } });
+    kit_send(&k, (struct kit_seg){ .flags = TCP_ACK, .seq = k.snd, .ack = k.rcv + 9 * seg, .wnd = 512, .sack_count = 1,
+                                   .sacks = { { k.rcv, k.rcv + seg } } });
     assert_int_equal(k.ns->counters.tcp_dsack_in, 1);
     assert_true(k.pcb->cwnd >= cwnd);
+    kit_last(&k, &s);
+}
+
+static void a_head_that_was_sacked_is_probed_like_any_other(void **state) /* RFC 2018 8 with RFC 9293 3.8.6.1 */
+{
+    struct kit_seg s;
+    send_ten(true);
+    kit_send(&k, (struct kit_seg){ .flags = TCP_ACK, .seq = k.snd, .ack = k.rcv, .wnd = 0, .ts = true, .tsval = ++k.tsval, .sack_count = 2,
+                                   .sacks = { { k.rcv + 1448, k.rcv + 3 * 1448 }, { k.rcv, k.rcv + 1448 } } });
+    kit_pass(&k, 10 * NET_NS_PER_S); /* the window is shut: probes */
+    kit_last(&k, &s);
+    kit_ack(&k, k.rcv + 10 * 1448);
+    assert_null(k.pcb->rtx_head);
+    assert_null(k.pcb->time_head);
+    assert_int_equal(k.ns->tcp_segs.in_use, 0);
+}
+
+static void single_bytes_sacked_cost_no_memory(void **state) /* the SACK flood of our own side */
+{
+    struct kit_seg s;
+    send_ten(true);
+    for (uint32_t i = 0; i < 3000; i++) {
+        uint32_t at = k.rcv + 1 + 4 * i;
+        kit_send(&k, (struct kit_seg){ .flags = TCP_ACK, .seq = k.snd, .ack = k.rcv, .wnd = 512, .ts = true, .tsval = ++k.tsval, .sack_count = 2,
+                                       .sacks = { { at, at + 1 }, { at + 2, at + 3 } } });
+        if (i % 100 == 0)
+            kit_last(&k, &s);
+    }
+    assert_in_range(k.ns->tcp_segs.in_use, 10, 12);
+}
+
+static void a_dsack_above_the_ack_counts(void **state) /* RFC 2883 4.2.2 */
+{
+    struct kit_seg s;
+    send_ten(true);
+    kit_send(&k, (struct kit_seg){ .flags = TCP_ACK, .seq = k.snd, .ack = k.rcv, .wnd = 512, .ts = true, .tsval = ++k.tsval, .sack_count = 2,
+                                   .sacks = { { k.rcv + 2 * 1448, k.rcv + 3 * 1448 }, { k.rcv + 1448, k.rcv + 4 * 1448 } } });
+    kit_last(&k, &s);
+    assert_int_equal(k.ns->counters.tcp_dsack_in, 1);
+    assert_int_equal(k.pcb->sacked_bytes, 3 * 1448);
+}
+
+static void two_in_flight_probed(void)
+{
+    struct kit_seg s;
+    kit_establish(&k, true, true);
+    tcp_write(k.pcb, data, 2896);
+    kit_run(&k);
+    for (int i = 0; i < 100 && !k.ns->counters.tcp_tlp; i++)
+        kit_pass(&k, NET_NS_PER_MS);
+    assert_int_equal(k.ns->counters.tcp_tlp, 1);
+    assert_int_equal(kit_last(&k, &s), 3);
+}
+
+static void a_probe_that_was_not_needed_slows_nothing(void **state) /* RFC 8985 7.4.2 case 1 */
+{
+    struct kit_seg s;
+    two_in_flight_probed();
+    uint32_t cwnd = k.pcb->cwnd, ssthresh = k.pcb->ssthresh;
+    kit_ack(&k, k.rcv + 2896); /* of the first copies, late */
+    kit_send(&k, (struct kit_seg){ .flags = TCP_ACK, .seq = k.snd, .ack = k.rcv + 2896, .wnd = 512, .ts = true, .tsval = ++k.tsval, .sack_count = 1,
+                                   .sacks = { { k.rcv + 1448, k.rcv + 2896 } } });
+    tcp_write(k.pcb, data, 1000);
+    kit_run(&k);
+    kit_ack(&k, k.rcv + 3896);
+    assert_true(k.pcb->cwnd >= cwnd);
+    assert_int_equal(k.pcb->ssthresh, ssthresh);
+    kit_last(&k, &s);
+}
+
+static void a_loss_that_only_a_probe_repaired_is_heard(void **state) /* RFC 8985 7.4.2 */
+{
+    struct kit_seg s;
+    two_in_flight_probed();
+    uint32_t ssthresh = k.pcb->ssthresh;
+    kit_ack(&k, k.rcv + 2896);
+    tcp_write(k.pcb, data, 1000);
+    kit_run(&k);
+    kit_ack(&k, k.rcv + 3896); /* and no word of a second copy */
+    assert_true(k.pcb->ssthresh < ssthresh);
     kit_last(&k, &s);
 }
 
@@ -146,9 +229,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_lost_tail_is_probed_before_the_timeout, setup, teardown),
         cmocka_unit_test_setup_teardown(reneging_is_survived, setup, teardown),
         cmocka_unit_test_setup_teardown(nonsense_blocks_change_nothing, setup, teardown),
-        cmocka_unit_test_setup_teardown(blocks_that_cut_segments_are_counted_by_the_byte, setup, teardown),
+        cmocka_unit_test_setup_teardown(blocks_that_cut_segments_count_whole_segments, setup, teardown),
         cmocka_unit_test_setup_teardown(a_spurious_timeout_is_undone, setup, teardown),
         cmocka_unit_test_setup_teardown(dsack_undoes_a_spurious_recovery, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_head_that_was_sacked_is_probed_like_any_other, setup, teardown),
+        cmocka_unit_test_setup_teardown(single_bytes_sacked_cost_no_memory, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_dsack_above_the_ack_counts, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_probe_that_was_not_needed_slows_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_loss_that_only_a_probe_repaired_is_heard, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

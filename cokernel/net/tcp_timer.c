@@ -83,6 +83,12 @@ static bool rto(struct tcp_pcb *pcb)
 
 static bool persist(struct tcp_pcb *pcb)
 {
+    if (pcb->user_gone && pcb->backoff >= TCP_ORPHAN_PROBES) {
+        pcb->ns->counters.tcp_timeouts++;
+        tcp_send_reset(pcb);
+        tcp_pcb_done(pcb, NET_ETIMEDOUT);
+        return false;
+    }
     if (give_up(pcb, pcb->persist_probes)) { /* only a peer that answers nothing: RFC 6429, RFC 9293 3.8.6.1 */
         pcb->ns->counters.tcp_timeouts++;
         tcp_pcb_done(pcb, NET_ETIMEDOUT);
@@ -103,10 +109,8 @@ void tcp_keepalive_start(struct tcp_pcb *pcb)
 static bool keep(struct tcp_pcb *pcb)
 {
     struct net_stack *ns = pcb->ns;
-    if (pcb->state == TCP_FIN_WAIT_2) {
-        if (!pcb->user_gone)
-            return true;
-        tcp_enter_timewait(pcb);
+    if (pcb->state == TCP_FIN_WAIT_2 && pcb->user_gone) {
+        tcp_pcb_done(pcb, 0); /* a FIN that comes yet is reset, which ends its sender's wait as well */
         return false;
     }
     if (!pcb->opts.keepalive || pcb->state == TCP_CLOSED || pcb->state == TCP_SYN_SENT || pcb->state == TCP_SYN_RCVD)

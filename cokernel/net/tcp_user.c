@@ -48,6 +48,11 @@ struct tcp_pcb *tcp_connect(struct net_stack *ns, const struct tcp_connect *how,
     pcb->cc = tcp_cc_table[opts.cc];
     pcb->cwnd = pcb->mss;
     tcp_send_syn(pcb);
+    if (!pcb->rtx_head) { /* no memory to remember the SYN by: nothing would ever repeat it */
+        tcp_pcb_free(pcb);
+        *error = -NET_ENOMEM;
+        return NULL;
+    }
     tcp_rearm_rtx(pcb);
     *error = 0;
     return pcb;
@@ -188,11 +193,9 @@ int tcp_send_urgent(struct tcp_pcb *pcb, uint8_t byte)
     return 0;
 }
 
-struct pbuf *tcp_recv(struct tcp_pcb *pcb)
+static struct pbuf *pop(struct tcp_pcb *pcb)
 {
     struct pbuf *pb = pcb->rcv_head;
-    if (!pb)
-        return NULL;
     pcb->rcv_head = pb->link;
     if (!pcb->rcv_head)
         pcb->rcv_tail = NULL;
@@ -205,28 +208,68 @@ struct pbuf *tcp_recv(struct tcp_pcb *pcb)
     return pb;
 }
 
-int64_t tcp_read(struct tcp_pcb *pcb, void *out, uint32_t len)
+void tcp_rcv_drop(struct tcp_pcb *pcb, uint32_t n)
 {
-    uint8_t *to = out;
-    uint32_t done = 0;
-    while (done < len && pcb->rcv_head) {
-        struct pbuf *pb = pcb->rcv_head;
-        uint32_t n = pbuf_copy_out(pb, 0, to + done, len - done);
-        done += n;
-        if (n == pb->total) {
-            pbuf_put(tcp_recv(pcb));
+    while (n) {
+        struct pbuf *pb = pcb->rcv_head, *link = pb->link;
+        if (n >= pb->total) {
+            n -= pb->total;
+            pbuf_put(pop(pcb));
             continue;
         }
         uint32_t before = pbuf_true_bytes(pb);
-        struct pbuf *link = pb->link;
         pb = pbuf_advance(pb, n);
         pb->link = link;
         pcb->rcv_head = pb;
         if (!link)
             pcb->rcv_tail = pb;
-        pcb->rcv_true -= before - pbuf_true_bytes(pb);
+        pcb->rcv_true -= net_min(before - pbuf_true_bytes(pb), pcb->rcv_true);
         pcb->rcv_bytes -= n;
         tcp_window_freed(pcb, n);
+        return;
+    }
+}
+
+/* The first n bytes of the packet in front, which is longer, as a packet of its own. */
+static struct pbuf *pop_front(struct tcp_pcb *pcb, uint32_t n)
+{
+    struct pbuf *p = pcb->rcv_head, *head = pbuf_view(&pcb->ns->pools, p, 0, net_min(p->len, n)), *tail = head;
+    if (!head)
+        return NULL;
+    for (uint32_t left = n - head->len; left; left -= tail->len) {
+        p = p->next;
+        tail->next = pbuf_view(&pcb->ns->pools, p, 0, net_min(p->len, left));
+        tail = tail->next;
+        if (!tail) {
+            pbuf_put(head);
+            return NULL;
+        }
+    }
+    head->total = n;
+    tcp_rcv_drop(pcb, n);
+    return head;
+}
+
+struct pbuf *tcp_recv(struct tcp_pcb *pcb)
+{
+    if (net_unlikely(pcb->urg_state != TCP_URG_NONE)) {
+        uint32_t stop = tcp_urgent_stop(pcb);
+        if (pcb->rcv_head && stop < pcb->rcv_head->total)
+            return pop_front(pcb, stop);
+    }
+    return pcb->rcv_head ? pop(pcb) : NULL;
+}
+
+int64_t tcp_read(struct tcp_pcb *pcb, void *out, uint32_t len)
+{
+    uint8_t *to = out;
+    uint32_t done = 0;
+    if (net_unlikely(pcb->urg_state != TCP_URG_NONE) && len)
+        len = net_min(len, tcp_urgent_stop(pcb));
+    while (done < len && pcb->rcv_head) {
+        uint32_t n = pbuf_copy_out(pcb->rcv_head, 0, to + done, len - done);
+        done += n;
+        tcp_rcv_drop(pcb, n);
     }
     if (done)
         return done;
@@ -239,7 +282,6 @@ int64_t tcp_read(struct tcp_pcb *pcb, void *out, uint32_t len)
 
 bool tcp_at_eof(const struct tcp_pcb *pcb) { return pcb->fin_received && !pcb->rcv_head; }
 
-uint32_t tcp_readable_bytes(const struct tcp_pcb *pcb) { return pcb->rcv_bytes; }
 
 int tcp_shutdown(struct tcp_pcb *pcb)
 {
@@ -247,8 +289,9 @@ int tcp_shutdown(struct tcp_pcb *pcb)
         return 0;
     switch (pcb->state) {
     case TCP_ESTABLISHED:
-    case TCP_SYN_RCVD:
         pcb->state = TCP_FIN_WAIT_1;
+        break;
+    case TCP_SYN_RCVD: /* RFC 9293 3.10.4: after the handshake */
         break;
     case TCP_CLOSE_WAIT:
         pcb->state = TCP_LAST_ACK;

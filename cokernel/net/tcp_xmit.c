@@ -171,10 +171,15 @@ int tcp_xmit(struct tcp_pcb *pcb, const struct tcp_xmit *x)
             pcb->ecn_cwr_due = 0;
         }
     }
+    uint32_t urgent = 0;
+    if (net_unlikely(pcb->urg_sent) && seq_lt(x->seq, pcb->snd_up)) { /* retransmissions and bare ACKs say it as well */
+        flags |= TCP_URG;
+        urgent = net_min(pcb->snd_up - x->seq, 65535u);
+    }
     uint8_t *h = pbuf_push(pb, header);
     put_header(h, k, x->seq, flags & TCP_ACK ? pcb->rcv_nxt : 0, header, flags, wnd);
-    if (x->urgent)
-        put_be16(h + 18, x->urgent);
+    if (net_unlikely(urgent))
+        put_be16(h + 18, (uint16_t)urgent);
     net_copy(h + TCP_HEADER_BYTES, options, opt);
     finish(pb, &pcb->path, &k->local, &k->remote);
     if (x->len > pcb->mss) {

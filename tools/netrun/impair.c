@@ -86,7 +86,7 @@ static void enter(struct impaired *im, struct lane *lane, struct pbuf *pb)
     if (ip4 && chance(im, how->corrupt)) {
         struct pbuf *copy = flat_copy(im, pb);
         if (copy) {
-            copy->flags &= (uint16_t)~PBUF_CSUM_GOOD;
+            copy->flags &= (uint8_t)~PBUF_CSUM_GOOD;
             uint64_t bit = draw(im) % ((net_min(copy->len, copy->total) - 34u) * 8u);
             copy->data[34 + bit / 8] ^= (uint8_t)(1u << bit % 8);
             pbuf_put(pb);

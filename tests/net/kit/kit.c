@@ -105,7 +105,7 @@ void kit_run(struct kit *k)
         net_stack_flush(k->ns);
     }
     while ((ep = net_event_next(k->ns, &events)))
-        ;
+        k->events_of_strangers += ep->type == NET_EP_TCP && ((struct tcp_pcb *)ep)->listener;
 }
 
 void kit_pass(struct kit *k, uint64_t ns)

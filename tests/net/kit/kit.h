@@ -39,6 +39,7 @@ struct kit {
     struct { uint32_t len; uint8_t bytes[1600]; } sent[KIT_SENT];
     unsigned sent_count, sent_read;
     bool asked; /* by ARP for the peer */
+    unsigned events_of_strangers; /* of connections that nobody has accepted: there must be none */
     struct tcp_listener *listener;
     struct tcp_pcb *pcb; /* of the established connection */
     uint32_t snd, rcv;   /* the peer's next sequence number; what it expects */
