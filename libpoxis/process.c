@@ -329,15 +329,19 @@ void process_kill_all(int signal)
 	}
 }
 
-void process_evacuate_memory(paddr_t start, paddr_t end)
+int process_evacuate_memory(paddr_t start, paddr_t end)
 {
 	uint64_t context = 0;
 	struct process *p;
+	int err = 0;
 
 	while ((p = process_next(&context))) {
-		mm_evacuate(p->mm, start, end);
+		int one = mm_evacuate(p->mm, start, end);
+
 		process_put(p);
+		err = err ? err : one;
 	}
+	return err;
 }
 
 noreturn_ void process_thread_exit(void)

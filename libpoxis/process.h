@@ -78,8 +78,9 @@ int process_reap(uint32_t context);
 /* Ends all; for shutdown. */
 void process_kill_all(int signal);
 uint32_t process_count(void);
-/* Moves all programs' pages out of a range; what cannot move stays. */
-void process_evacuate_memory(paddr_t start, paddr_t end);
+/* Moves all programs' pages out of a range; what cannot move stays: the first
+ * error, -ENOMEM or -EBUSY (pinned by Linux). */
+int process_evacuate_memory(paddr_t start, paddr_t end);
 
 /* A free slot with its twin, asking the proxy for more twins when there is
  * none; NULL when it cannot make any. */

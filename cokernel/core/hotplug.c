@@ -59,7 +59,7 @@ int hotplug_memory_add(paddr_t start, uint64_t bytes, uint32_t node)
 int hotplug_memory_remove(paddr_t start, uint64_t bytes)
 {
 	paddr_t end = PADDR(start.v + bytes);
-	int err;
+	int err, moved = 0;
 
 	if (!aligned(start, bytes))
 		return -EINVAL;
@@ -71,15 +71,18 @@ int hotplug_memory_remove(paddr_t start, uint64_t bytes)
 	/* What programs put there while it was open moves away; what is on its
 	 * way out (quarantine) needs a few rounds. */
 	for (int i = 0; i < EVACUATE_ROUNDS; i++) {
-		process_evacuate_memory(start, end);
+		moved = process_evacuate_memory(start, end);
 		err = phys_zone_remove(start, end);
 		if (err != -EBUSY)
 			break;
 		thread_park_until(clock_uptime_ns() + 5000000);
 	}
 	if (err) {
+		log_info("memory %#lx-%#lx stays: %lu KiB in use%s", start.v, end.v,
+			 phys_zone_used_bytes(start, end) >> 10,
+			 moved == -ENOMEM ? ", no memory elsewhere for programs' pages" :
+			 moved ? ", pinned by Linux" : "");
 		phys_zone_open(start, end);
-		log_info("memory %#lx-%#lx stays: it is in use", start.v, end.v);
 		return err;
 	}
 	kvm_direct_remove(start, end);

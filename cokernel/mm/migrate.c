@@ -148,6 +148,8 @@ int mm_evacuate(struct mm *mm, paddr_t start, paddr_t end)
 		end_batch(mm, b, moved);
 		all = all && moved;
 	} while (!err && b->next_va < OTR_USER_END);
+	/* A program that makes no calls has its last unmapped pages in quarantine. */
+	mm_ask_zap(mm);
 	mm_collect(mm);
 	kmem_free(b);
 	return err ? err : all ? 0 : -EBUSY;

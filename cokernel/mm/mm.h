@@ -40,6 +40,7 @@ struct mm {
 	struct tree vmas;
 	uint64_t mmap_top;          /* new mappings lie below */
 	uint64_t mmap_next;         /* where the next search starts */
+	uint64_t kept_table;        /* address of an empty span whose table stayed; 0 */
 	uint64_t brk_start, brk;
 	uint64_t mapped_bytes;      /* sum of the areas */
 	uint64_t resident_pages;

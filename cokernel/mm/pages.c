@@ -125,6 +125,77 @@ static uint64_t *leaf_in(struct mm *mm, uint64_t va, uint64_t start, uint64_t en
 	return e;
 }
 
+/* ---- Tables that map nothing any more ---- */
+
+/* The entry of that level for va; NULL and *next behind the hole if there is none. */
+static uint64_t *entry_at(struct mm *mm, uint64_t va, int level, uint64_t *next)
+{
+	uint64_t *t = phys_to_virt(mm->root);
+
+	for (int l = 3;; l--) {
+		uint64_t *e = &t[va >> (PAGE_SHIFT + 9 * l) & 511];
+
+		*next = ALIGN_DOWN(va, span(l)) + span(l);
+		if (l == level)
+			return e;
+		if (!(*e & PTE_PRESENT) || *e & PTE_LARGE)
+			return NULL;
+		t = phys_to_virt(PADDR(*e & PTE_ADDR));
+	}
+}
+
+/* Takes the table out that maps the span of `level` at va, if there is one. */
+static bool table_take(struct mm *mm, uint64_t va, int level, struct list *gone, uint64_t *next)
+{
+	uint64_t *e = entry_at(mm, va, level, next);
+
+	if (!e || !(*e & PTE_PRESENT) || *e & PTE_LARGE)
+		return false;
+	list_push_back(gone, &phys_to_page(PADDR(*e & PTE_ADDR))->link);
+	store_relaxed(e, 0);
+	return true;
+}
+
+/* No area but [start, end), which is going, reaches into the span. */
+static bool is_vacant(struct mm *mm, uint64_t va, uint64_t bytes, uint64_t start, uint64_t end)
+{
+	struct vma *v = vma_find(mm, va);
+
+	if (v && v->start < MIN(start, va + bytes))
+		return false;
+	v = vma_find(mm, MAX(end, va));
+	return !v || v->start >= va + bytes;
+}
+
+/* Takes out the tables of spans that hold no other area than [start, end), into
+ * `gone`. One is kept where the next mapping will probably be. Readers without
+ * the lock (mm_populate) are waited for by the flush that follows, the host's
+ * walks by the zap. */
+static bool tables_remove(struct mm *mm, uint64_t start, uint64_t end, struct list *gone)
+{
+	uint64_t here = ALIGN_DOWN(mm->mmap_next - 1, LARGE_SIZE), kept = mm->kept_table, next;
+	bool any = false;
+
+	if (kept != here && kept && is_vacant(mm, kept, LARGE_SIZE, start, end))
+		any = table_take(mm, kept, 1, gone, &next);
+	if (kept != here)
+		mm->kept_table = here >= ALIGN_DOWN(start, LARGE_SIZE) && here < end ? here : 0;
+	for (int level = 1; level <= 3; level++) {
+		uint64_t bytes = span(level), from = ALIGN_DOWN(start, bytes), to = ALIGN_UP(end, bytes);
+
+		if (!is_vacant(mm, from, bytes, start, end))
+			from += bytes;
+		if (to > from && !is_vacant(mm, to - bytes, bytes, start, end))
+			to -= bytes;
+		for (uint64_t va = from; va < to; va = next) {
+			next = va + bytes;
+			if (!mm->kept_table || mm->kept_table - va >= bytes)
+				any |= table_take(mm, va, level, gone, &next);
+		}
+	}
+	return any;
+}
+
 int pages_remove(struct mm *mm, uint64_t start, uint64_t end)
 {
 	uint64_t va = start, next;
@@ -165,6 +236,8 @@ int pages_remove(struct mm *mm, uint64_t start, uint64_t end)
 		any = true;
 		mm->resident_pages -= 1ul << (9 * level);
 	}
+	if (!err)
+		any |= tables_remove(mm, start, end, &gone);
 	if (any)
 		tlb_flush(mm, start, end);
 	while ((l = list_pop_front(&gone)))

@@ -227,10 +227,22 @@ void phys_zone_open(paddr_t start, paddr_t end)
 	spin_unlock(&zones_lock);
 }
 
+uint64_t phys_zone_used_bytes(paddr_t start, paddr_t end)
+{
+	uint64_t pages = 0;
+	struct zone *z;
+
+	spin_lock(&zones_lock);
+	z = zone_find(start, end);
+	if (z)
+		pages = z->end_pfn - z->usable_pfn - load_relaxed(&z->free_pages);
+	spin_unlock(&zones_lock);
+	return pages << PAGE_SHIFT;
+}
+
 int phys_zone_remove(paddr_t start, paddr_t end)
 {
 	struct zone *z;
-	uint64_t busy;
 	bool empty;
 
 	xcall(&cpu_online_mask, cache_flush, NULL);
@@ -250,10 +262,7 @@ int phys_zone_remove(paddr_t start, paddr_t end)
 		kvm_unmap_from(VA_VMEMMAP + (start.v >> PAGE_SHIFT) * sizeof(struct page),
 			       ALIGN_UP(((end.v - start.v) >> PAGE_SHIFT) * sizeof(struct page), PAGE_SIZE),
 			       start, end);
-	busy = z->end_pfn ? z->end_pfn - z->usable_pfn - z->free_pages : 0;
 	spin_unlock(&zones_lock);
-	if (!empty)
-		log_debug("memory %#lx-%#lx: %lu pages in use", start.v, end.v, busy);
 	return empty ? 0 : -EBUSY;
 }
 
@@ -302,6 +311,7 @@ static struct page *alloc(bool movable, uint32_t order)
 		c->page_cache_count[movable]--;
 		/* Its zone may have been closed since it was kept. */
 		if (unlikely(!load_relaxed(&zone_at(p->zone)->live))) {
+			list_push_front(&c->page_cache[movable], &p->link);
 			cache_flush(NULL);
 			p = NULL;
 		}

@@ -48,6 +48,8 @@ int phys_zone_add(paddr_t start, paddr_t end, uint32_t node, bool movable);
  * use); open takes close back. */
 int phys_zone_close(paddr_t start, paddr_t end);
 int phys_zone_remove(paddr_t start, paddr_t end);
+/* What of it is in use; 0 if there is no such zone. */
+uint64_t phys_zone_used_bytes(paddr_t start, paddr_t end);
 void phys_zone_open(paddr_t start, paddr_t end);
 
 /* A block of 2^order pages with refs 1, contents undefined; NULL when memory is

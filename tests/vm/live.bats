@@ -39,7 +39,7 @@ teardown() {
         outrigger memory add p 128M
         [ "$(attr p memory_total)" -eq $((total + (128 << 20))) ]
         sleep 0.5
-        outrigger memory remove p 128M
+        outrigger memory remove p 128M || { outrigger log p | tail -n 3; false; }
         [ "$(attr p memory_total)" -eq "$total" ]
     done
     wait
