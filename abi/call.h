@@ -66,6 +66,9 @@ OTR_ASSERT_AT(struct otr_slot, sig_pending, 72);
 #define OTR_CALL_SIGACTION (OTR_CALL_BASE + 5) /* arg0 signal, arg1 OTR_SIG_*, arg2 SA_* flags,
                                                arg3 sa_mask: what Linux is to do with it */
 #define OTR_CALL_SIGMASK (OTR_CALL_BASE + 6) /* arg0: the thread's mask, 64 bits */
+#define OTR_CALL_TRACED  (OTR_CALL_BASE + 7) /* arg0 result, arg1 ns it took, arg2 0: ported, 1: delegated,
+                                               2: refused, arg3 its number: a call is over */
+#define OTR_CALL_TRACE   (OTR_CALL_BASE + 0x10000) /* + number of a call that begins; its arguments */
 #define OTR_AGAIN 512       /* a result: not executed, a signal was on its way */
 #define OTR_SIG_DEFAULT 0u
 #define OTR_SIG_IGNORE  1u
@@ -112,6 +115,9 @@ struct otr_exec_segment {
 };
 OTR_ASSERT_SIZE(struct otr_exec_segment, 24);
 
+#define OTR_EXEC_TRACE 1ull     /* tell the twin of each call: OTR_CALL_TRACE, OTR_CALL_TRACED */
+#define OTR_EXEC_COUNT 2ull     /* only when it is over, but of those that do not return */
+
 struct otr_exec {
 	uint32_t version;           /* OTR_ABI_VERSION */
 	uint32_t segment_count;
@@ -126,7 +132,8 @@ struct otr_exec {
 	uint64_t ignored;           /* signals that are ignored, bit number - 1 */
 	uint64_t fork_token;        /* not 0: no segments; a copy of the process that posted
 	                               OTR_CALL_FORK with this token */
-	uint64_t reserved[4];
+	uint64_t flags;             /* OTR_EXEC_* */
+	uint64_t reserved[3];
 	struct otr_exec_segment segment[OTR_EXEC_SEGMENTS];
 };
 struct otr_ctx_mailbox {

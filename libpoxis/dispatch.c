@@ -3,6 +3,7 @@
 #include "cokernel/arch/x86_64/cpu.h"
 #include "cokernel/arch/x86_64/trap.h"
 #include "cokernel/arch/x86_64/x86.h"
+#include "cokernel/core/clock.h"
 #include "cokernel/core/log.h"
 #include "cokernel/lib/errno.h"
 #include "cokernel/mm/mm.h"
@@ -16,6 +17,8 @@
 #include "libpoxis/user.h"
 
 #define ROWS 512u
+#define NR_EXIT       60u
+#define NR_EXIT_GROUP 231u
 
 static struct sys_row table[ROWS] = {
 #define PORTED(nr, n, f) [nr] = { .name = #n, .kind = SYS_PORTED, .fn = f },
@@ -167,15 +170,41 @@ static int64_t slow(struct regs *r)
 	return dispatch_delegate(r);
 }
 
-bool syscall_dispatch(struct regs *r)
+static int64_t call(struct regs *r)
 {
 	uint64_t nr = r->error;
 
-	this_cpu()->status->syscall_count++;
 	if (likely(nr < ROWS && table[nr].kind == SYS_PORTED))
-		r->rax = (uint64_t)table[nr].fn(r);
-	else
-		r->rax = (uint64_t)slow(r);
+		return table[nr].fn(r);
+	return slow(r);
+}
+
+/* Tells the thread's twin before and after; both may fail, when the program ends. */
+static int64_t traced(struct thread *t, struct regs *r)
+{
+	uint64_t arg[6], nr = MIN(r->error, (uint64_t)ROWS), from;
+	uint32_t calls;
+	int64_t ret;
+
+	for (uint32_t i = 0; i < 6; i++)
+		arg[i] = arg_of(r, i);
+	if (t->process->trace & OTR_EXEC_TRACE || nr == NR_EXIT || nr == NR_EXIT_GROUP)
+		slot_call(t->slot, OTR_CALL_TRACE + (uint32_t)nr, arg);
+	calls = t->slot->calls;
+	from = clock_uptime_ns();
+	ret = call(r);
+	slot_call(t->slot, OTR_CALL_TRACED, (uint64_t[6]){
+		(uint64_t)ret, clock_uptime_ns() - from,
+		nr < ROWS && table[nr].kind == SYS_REFUSED ? 2 : t->slot->calls != calls, nr });
+	return ret;
+}
+
+bool syscall_dispatch(struct regs *r)
+{
+	struct thread *t = current_thread();
+
+	this_cpu()->status->syscall_count++;
+	r->rax = (uint64_t)(likely(!t->traced) ? call(r) : traced(t, r));
 	/* Somebody may wait for this CPU, and interrupts were off. */
 	if (unlikely(atomic_load_explicit(&this_cpu()->resched, memory_order_relaxed)))
 		sched_interrupt();

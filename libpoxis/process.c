@@ -143,6 +143,7 @@ int process_start(struct process *p, uint64_t token)
 	spin_unlock(&p->lock);
 	if (err)
 		return err;
+	p->trace = load_relaxed(&p->mailbox->exec.flags) & (OTR_EXEC_TRACE | OTR_EXEC_COUNT);
 	if (token) {
 		err = fork_start(p, token);
 		if (err)
@@ -188,6 +189,7 @@ int process_start_thread(struct process *p, struct thread *t)
 		return -EINTR;
 	}
 	t->process = p;
+	t->traced = p->trace;
 	list_push_back(&p->threads, &t->process_link);
 	p->thread_count++;
 	__atomic_fetch_add(&boot_status()->thread_count, 1, __ATOMIC_RELAXED);

@@ -41,6 +41,7 @@ struct process {
 	bool exited;                /* PROC_EXIT is out */
 	_Atomic bool stopped;
 	uint32_t exit_status;       /* as wait(2) */
+	uint64_t trace;             /* OTR_EXEC_*, as the proxy asked at the start */
 	struct signal_action action[SIGNALS];   /* under lock */
 	_Atomic uint32_t refused_reported[16];  /* bit: call number, reported once */
 };

@@ -158,6 +158,7 @@ int64_t slot_call(struct slot *s, uint32_t nr, const uint64_t arg[6])
 {
 	int64_t err = 0;
 
+	s->calls += nr < OTR_CALL_BASE;
 	post(s, nr, arg);
 	if (!spin(s->shared))
 		err = sleep(s);

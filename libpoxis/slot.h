@@ -21,6 +21,7 @@ struct slot {
 	struct process *process;
 	uint64_t twin_mask;         /* the twin's signal mask, as far as we set it */
 	_Atomic uint32_t signals_taken; /* that the twin forwarded */
+	uint32_t calls;             /* that went to Linux; the caller's */
 };
 
 /* Makes the 32 slots of a page of the contexts area; -EINVAL, -EEXIST, -ENOMEM. */

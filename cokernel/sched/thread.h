@@ -34,6 +34,7 @@ struct thread {
 	_Atomic uint32_t park;      /* PARK_* */
 	bool no_fault;              /* user_copy() fails rather than wait for a page */
 	bool dead;                  /* finish_switch releases it */
+	bool traced;                /* dispatch.c tells the proxy of each call */
 	bool requeue;               /* was preempted; finish_switch queues it */
 	struct cpu *cpu;            /* where it runs or ran last */
 	struct tree_node run_node;  /* in cpu->run_queue, by vtime */

@@ -175,3 +175,39 @@ refused() {
     grep -q "partition q is stopped: killed" "$tmp/said"
     outrigger destroy q
 }
+
+@test "--trace writes the calls, of children as well, and where they were done" {
+    outrigger run --trace -o "$tmp/trace" p -- /bin/sh -c '/bin/echo hi; read x; exit 3' <<<word || [ $? -eq 3 ]
+    cat "$tmp/trace"
+    grep -Eq '^[0-9]+ execve\("/bin/echo", \["/bin/echo", "hi"\], 0x[0-9a-f]+ /\* [0-9]+ vars \*/\) = 0 <[0-9.]+> ported$' "$tmp/trace"
+    grep -Eq '^[0-9]+ write\(1, "hi\\n", 3\) = 3 <[0-9.]+> delegated$' "$tmp/trace"
+    grep -Eq '^[0-9]+ read\(0, "w(ord\\n)?", [0-9]+\) = [15] <[0-9.]+> delegated$' "$tmp/trace"
+    grep -Eq '^[0-9]+ openat\(AT_FDCWD, "/etc/ld.so.cache", O_RDONLY\|O_CLOEXEC\) = [0-9]+ ' "$tmp/trace"
+    grep -Eq '^[0-9]+ exit_group\(3\) = \? ported$' "$tmp/trace"
+    [ "$(grep -c '+++ exited with' "$tmp/trace")" -eq 2 ]
+    # Nothing of it in what the program itself writes.
+    [ "$(outrigger run --trace p -- /bin/busybox echo only 2>/dev/null)" = only ]
+}
+
+@test "--summary counts what --trace lists, and both speak JSON" {
+    outrigger run --trace --json -o "$tmp/lines" p -- "$apps/calls" "$(mktemp -d)" >/dev/null || [ $? -eq 42 ]
+    outrigger run --summary --json -o "$tmp/sums" p -- "$apps/calls" "$(mktemp -d)" >/dev/null || [ $? -eq 42 ]
+    python3 - "$tmp/lines" "$tmp/sums" <<'END'
+import collections, json, sys
+lines = [json.loads(l) for l in open(sys.argv[1])]
+sums = {s["call"]: s for s in json.load(open(sys.argv[2]))}
+calls = collections.Counter(l["call"] for l in lines)
+errors = collections.Counter(l["call"] for l in lines if l["error"])
+assert len(calls) > 100, len(calls)
+# Those that wait for time or for others may be called once more.
+for name in set(calls) - {"poll", "ppoll", "futex", "read", "nanosleep", "clock_nanosleep", "restart_syscall"}:
+    s = sums[name]
+    assert (calls[name], errors[name]) == (s["calls"], s["errors"]), (name, calls[name], errors[name], s)
+END
+    outrigger run --summary -o "$tmp/text" p -- /bin/busybox true
+    grep -q '^100.00 .* total$' "$tmp/text"
+}
+
+@test "--output to where nothing can be written is refused" {
+    refused 125 "/nonexistent/x: No such file" outrigger run --trace -o /nonexistent/x p -- /bin/busybox true
+}

@@ -43,7 +43,7 @@ _outrigger() {
         case $command in
         create) options+=' --cpus --memory --kind --owner --group --mode --force --dry-run' ;;
         load|boot) options+=' --image --append --log-level --dry-run' ;;
-        run) options+=' --env' ;;
+        run) options+=' --env --trace --summary --output --json' ;;
         check|list|inspect|ps) options+=' --json' ;;
         top) options+=' --delay --rounds' ;;
         log) options+=' --follow --raw' ;;

@@ -14,6 +14,7 @@
 struct run_args {
 	const char *partition;
 	char **program;             /* the rest of argv */
+	struct trace_options trace;
 };
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -26,6 +27,18 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			command_usage(state, "-e %s is not VAR=VALUE", arg);
 		if (putenv(arg))
 			argp_failure(state, OWN_FAILURE, 0, "out of memory");
+		return 0;
+	case 't':
+		a->trace.lines = true;
+		return 0;
+	case 's':
+		a->trace.summary = true;
+		return 0;
+	case 'j':
+		a->trace.json = true;
+		return 0;
+	case 'o':
+		a->trace.output = arg;
 		return 0;
 	case ARGP_KEY_ARG:
 		if (!a->partition) {
@@ -49,6 +62,11 @@ int command_run(int argc, char **argv)
 {
 	static const struct argp_option options[] = {
 		{ "env", 'e', "VAR=VALUE", 0, "set a variable in the program's environment; repeatable", 0 },
+		{ "trace", 't', 0, 0, "write each system call of the program as strace does, and where it "
+		  "was done", 0 },
+		{ "summary", 's', 0, 0, "write a table of its system calls when it has ended", 0 },
+		{ "output", 'o', "FILE", 0, "where these two go; standard error otherwise", 0 },
+		{ "json", 'j', 0, 0, "write them as JSON", 0 },
 		{ 0 },
 	};
 	static const struct argp argp = {
@@ -64,7 +82,7 @@ int command_run(int argc, char **argv)
 
 	argp_err_exit_status = OWN_FAILURE;
 	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &a);
-	ret = proxy_run(&o, a.partition, a.program, environ);
+	ret = proxy_run(&o, a.partition, &a.trace, a.program, environ);
 	fprintf(stderr, "outrigger: %s\n", o.error);
 	return ret;
 }

@@ -98,8 +98,14 @@ static long request(struct twin *t, uint32_t nr, const uint64_t a[6])
 		return signal_mask(t, a[0]);
 	case OTR_CALL_EXIT:
 		return 0;
+	case OTR_CALL_TRACED:
+		trace_leave(a);
+		return 0;
 	default:
-		return -ENOSYS;
+		if (nr < OTR_CALL_TRACE)
+			return -ENOSYS;
+		trace_enter(nr - OTR_CALL_TRACE, a);
+		return 0;
 	}
 }
 

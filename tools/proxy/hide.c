@@ -11,7 +11,7 @@
 
 #include "tools/proxy/proxy.h"
 
-#define HIDDEN_MAX 4u
+#define HIDDEN_MAX 8u
 /* Linux sizes a process's table by its highest descriptor. */
 #define HIGH 32768u
 

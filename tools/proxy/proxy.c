@@ -74,6 +74,7 @@ void proxy_end(struct proxy *p, uint32_t wait_status)
 			p->partition, p->program.path, p->partition);
 		_exit(126);
 	}
+	trace_end(status);
 	if (WIFSIGNALED(status))
 		die_of(WTERMSIG(status));
 	_exit(WEXITSTATUS(status));
@@ -184,10 +185,12 @@ static bool may_spin(void)
 int proxy_reattach(struct proxy *p, uint64_t token, struct twin **first)
 {
 	static struct twin twin;    /* of the child that this process is now */
-	struct otr_exec fork = { .version = OTR_ABI_VERSION, .fork_token = token };
+	struct otr_exec fork = { .version = OTR_ABI_VERSION, .fork_token = token, .flags = trace_flags() };
 	int ret;
 
+	trace_before_close();
 	hide_close_all();
+	trace_after_close();
 	p->page_count = 0;
 	atomic_store(&p->zaps, 0);
 	ret = outrigger_open(&p->o, false);
@@ -206,7 +209,8 @@ int proxy_reattach(struct proxy *p, uint64_t token, struct twin **first)
 	return ret;
 }
 
-int proxy_run(struct outrigger *o, const char *partition, char **argv, char **envp)
+int proxy_run(struct outrigger *o, const char *partition, const struct trace_options *trace, char **argv,
+	      char **envp)
 {
 	static struct proxy proxy;  /* outlives this function: other threads use it */
 	struct proxy *p = &proxy;
@@ -221,7 +225,9 @@ int proxy_run(struct outrigger *o, const char *partition, char **argv, char **en
 	ret = program_open(o, &p->program, argv, envp);
 	if (ret)
 		return ret == -ENOENT ? 127 : 126;
-	ret = outrigger_open(&p->o, false);
+	ret = trace_start(&p->o, trace);
+	if (!ret)
+		ret = outrigger_open(&p->o, false);
 	if (!ret) {
 		p->o.fd = hide_fd(p->o.fd);
 		ret = attach(p);
@@ -233,6 +239,7 @@ int proxy_run(struct outrigger *o, const char *partition, char **argv, char **en
 	if (!ret) {
 		title_set(&p->program);
 		signal_describe(&p->program.exec);
+		p->program.exec.flags = trace_flags();
 		ret = start(p, &p->program.exec);
 	}
 	if (ret) {

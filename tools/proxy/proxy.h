@@ -12,6 +12,7 @@
  *   self.c      what the program reads about itself
  *   title.c     how the process looks in /proc
  *   signal.c    signals, on their way to the program's handlers
+ *   trace.c, trace_format.c   --trace and --summary
  *   hide.c      keeps the proxy's own descriptors out of the program's way
  */
 #ifndef PROXY_PROXY_H
@@ -25,6 +26,7 @@
 #include "abi/call.h"
 #include "loader/outrigger.h"
 #include "tools/proxy/program.h"
+#include "tools/proxy/trace.h"
 
 #define PROXY_PAGES 128u        /* of slots, as many as the module gives */
 
@@ -60,7 +62,8 @@ extern __thread struct twin *proxy_twin;
 
 /* Runs argv in the partition with envp. Returns only if it did not start: 125
  * for failures of our own, 126, 127 as a shell; the sentence is in o->error. */
-int proxy_run(struct outrigger *o, const char *partition, char **argv, char **envp);
+int proxy_run(struct outrigger *o, const char *partition, const struct trace_options *trace, char **argv,
+	      char **envp);
 
 /* proxy.c: ends the process as the program ended. */
 _Noreturn void proxy_end(struct proxy *p, uint32_t wait_status);
