@@ -118,6 +118,9 @@ static void machine(struct check *c)
 
 	line(c, "processor", !strcmp(c->kernel.machine, "x86_64") && cpu_flag("nx"), NEEDED,
 	     c->kernel.machine, "a 64-bit x86 processor with NX, not switched off by noexec=off");
+	line(c, "SMEP and SMAP", cpu_flag("smep") && cpu_flag("smap"), NEEDED,
+	     cpu_flag("smep") ? cpu_flag("smap") ? "yes" : "SMAP is missing" : "SMEP is missing",
+	     "a processor with both (Intel since Broadwell, AMD since Zen), not switched off by nosmep or nosmap");
 	sscanf(c->kernel.release, "%d.%d", &major, &minor);
 	line(c, "kernel", major > 6 || (major == 6 && minor >= 1), NEEDED, c->kernel.release,
 	     "Linux 6.1 or newer; 6.1 and 6.12 are tested");
@@ -231,6 +234,34 @@ static void iommu(struct check *c)
 		     "for devices: a chipset with interrupt remapping, and no intremap=off");
 }
 
+/* What the co-kernel does not mitigate: it maps itself into its programs' tables. */
+static void speculation(struct check *c)
+{
+	static const char *const holes[] = { "meltdown", "l1tf" };
+	char path[128], text[128];
+	size_t i;
+
+	for (i = 0; i < sizeof(holes) / sizeof(holes[0]); i++) {
+		snprintf(path, sizeof(path), "/sys/devices/system/cpu/vulnerabilities/%s", holes[i]);
+		if (*first_line(path, text, sizeof(text)))
+			line(c, holes[i], !strncmp(text, "Not affected", 12), WANTED, text,
+			     "run only programs that may see each other's memory in one partition");
+	}
+}
+
+/* A crash kernel is entered before the module hears of the panic, unless told otherwise. */
+static void crash_kernel(struct check *c)
+{
+	char text[16];
+
+	if (*first_line("/sys/kernel/kexec_crash_loaded", text, sizeof(text)) != '1')
+		return;
+	first_line("/sys/module/kernel/parameters/crash_kexec_post_notifiers", text, sizeof(text));
+	line(c, "crash kernel", *text == 'Y', WANTED,
+	     *text == 'Y' ? "entered after partitions are stopped" : "entered while partitions still run",
+	     "echo Y >/sys/module/kernel/parameters/crash_kexec_post_notifiers");
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	if (key == 'j') {
@@ -265,6 +296,8 @@ int command_check(int argc, char **argv)
 		cpus(&c);
 		memory(&c);
 		iommu(&c);
+		speculation(&c);
+		crash_kernel(&c);
 	}
 	ret = table_print(c.t, json);
 	return ret ? ret : c.missing;

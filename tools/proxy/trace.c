@@ -288,7 +288,7 @@ static void summary_json(const uint32_t *order, uint32_t n)
 
 static void summary(void)
 {
-	uint32_t order[TOTALS], n = 0, nr;
+	uint32_t order[TOTALS] = { 0 }, n = 0, nr;
 
 	for (nr = 0; nr < TOTALS; nr++)
 		if (totals[nr].calls)
