@@ -30,16 +30,14 @@ static struct sys_row table[ROWS] = {
 #undef REFUSED
 };
 
-static uint64_t arg_of(const struct regs *r, uint32_t i)
+static inline void args_of(const struct regs *r, uint64_t arg[6])
 {
-	switch (i) {
-	case 0: return r->rdi;
-	case 1: return r->rsi;
-	case 2: return r->rdx;
-	case 3: return r->r10;
-	case 4: return r->r8;
-	default: return r->r9;
-	}
+	arg[0] = r->rdi;
+	arg[1] = r->rsi;
+	arg[2] = r->rdx;
+	arg[3] = r->r10;
+	arg[4] = r->r8;
+	arg[5] = r->r9;
 }
 
 /* "f o2 v": one word an argument. */
@@ -48,14 +46,16 @@ static void parse_args(struct sys_row *row)
 	const char *a = row->args;
 
 	for (uint32_t i = 0; i < 6 && *a; i++) {
-		struct sys_arg *to = &row->arg[i];
+		uint8_t kind = (uint8_t)*a++;
 		uint32_t number = 0;
 
-		to->kind = (uint8_t)*a++;
 		while (*a >= '0' && *a <= '9')
 			number = number * 10 + (uint32_t)(*a++ - '0');
-		to->length_arg = (uint8_t)number;
-		to->bytes = (uint16_t)number;
+		if (kind != 'v' && kind != 'f' && kind != 'p')
+			row->memory[row->memory_count++] = (struct sys_arg){
+				.index = (uint8_t)i, .kind = kind, .length_arg = (uint8_t)number,
+				.bytes = (uint16_t)number,
+			};
 		while (*a == ' ')
 			a++;
 	}
@@ -111,34 +111,34 @@ int64_t dispatch_delegate(struct regs *r)
 	const struct sys_row *row = &table[r->error];
 	uint64_t arg[6];
 
-	for (uint32_t i = 0; i < 6; i++)
-		arg[i] = arg_of(r, i);
-	for (uint32_t i = 0; i < 6 && row->arg[i].kind; i++) {
-		const struct sys_arg *a = &row->arg[i];
+	args_of(r, arg);
+	for (uint32_t i = 0; i < row->memory_count; i++) {
+		const struct sys_arg *a = &row->memory[i];
+		uint64_t at = arg[a->index];
 
-		if (!arg[i])
+		if (!at)
 			continue;
 		switch (a->kind) {
 		case 'i':
-			populate(t->mm, arg[i], arg[a->length_arg], MM_READ);
+			populate(t->mm, at, arg[a->length_arg], MM_READ);
 			break;
 		case 'o':
-			populate(t->mm, arg[i], arg[a->length_arg], MM_WRITE);
+			populate(t->mm, at, arg[a->length_arg], MM_WRITE);
 			break;
 		case 'I':
-			populate(t->mm, arg[i], a->bytes, MM_READ);
+			populate(t->mm, at, a->bytes, MM_READ);
 			break;
 		case 'O':
-			populate(t->mm, arg[i], a->bytes, MM_WRITE);
+			populate(t->mm, at, a->bytes, MM_WRITE);
 			break;
 		case 's':
-			populate(t->mm, arg[i], 1, MM_READ);
+			populate(t->mm, at, 1, MM_READ);
 			break;
 		case 'V':
-			populate_vector(t->mm, arg[i], arg[a->length_arg], MM_READ);
+			populate_vector(t->mm, at, arg[a->length_arg], MM_READ);
 			break;
 		case 'W':
-			populate_vector(t->mm, arg[i], arg[a->length_arg], MM_WRITE);
+			populate_vector(t->mm, at, arg[a->length_arg], MM_WRITE);
 			break;
 		default:
 			break;
@@ -170,7 +170,7 @@ static int64_t slow(struct regs *r)
 	return dispatch_delegate(r);
 }
 
-static int64_t call(struct regs *r)
+static inline __attribute__((always_inline)) int64_t call(struct regs *r)
 {
 	uint64_t nr = r->error;
 
@@ -180,14 +180,13 @@ static int64_t call(struct regs *r)
 }
 
 /* Tells the thread's twin before and after; both may fail, when the program ends. */
-static int64_t traced(struct thread *t, struct regs *r)
+static __attribute__((noinline, cold)) int64_t traced(struct thread *t, struct regs *r)
 {
 	uint64_t arg[6], nr = MIN(r->error, (uint64_t)ROWS), from;
 	uint32_t calls;
 	int64_t ret;
 
-	for (uint32_t i = 0; i < 6; i++)
-		arg[i] = arg_of(r, i);
+	args_of(r, arg);
 	if (t->process->trace & OTR_EXEC_TRACE || nr == NR_EXIT || nr == NR_EXIT_GROUP)
 		slot_call(t->slot, OTR_CALL_TRACE + (uint32_t)nr, arg);
 	calls = t->slot->calls;

@@ -10,7 +10,8 @@ enum sys_kind { SYS_UNKNOWN, SYS_PORTED, SYS_DELEGATED, SYS_REFUSED };
 
 /* How one argument refers to memory. */
 struct sys_arg {
-	uint8_t kind;               /* 'v' 'f' 's' 'p' 'i' 'o' 'I' 'O' 'V' 'W', see syscalls.def */
+	uint8_t index;              /* of the argument */
+	uint8_t kind;               /* 's' 'i' 'o' 'I' 'O' 'V' 'W', see syscalls.def */
 	uint8_t length_arg;         /* of i, o, V, W: the argument that counts */
 	uint16_t bytes;             /* of I, O */
 };
@@ -22,7 +23,8 @@ struct sys_row {
 	const char *args;           /* delegated: as in syscalls.def */
 	int error;                  /* refused: -errno */
 	const char *reason;
-	struct sys_arg arg[6];      /* args, read once at start */
+	uint32_t memory_count;
+	struct sys_arg memory[6];   /* those of args that are populated; read once at start */
 };
 
 void dispatch_init(void);
