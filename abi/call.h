@@ -58,7 +58,8 @@ OTR_ASSERT_AT(struct otr_slot, sig_pending, 72);
 /* Numbers of otr_slot.nr that are not Linux calls: requests to the proxy. */
 #define OTR_CALL_BASE    0x40000000u
 #define OTR_CALL_FILL    (OTR_CALL_BASE + 0) /* read the segments of the mailbox in, build the stack */
-#define OTR_CALL_EXEC    (OTR_CALL_BASE + 1) /* arg path, argv, envp: describe it in the mailbox */
+#define OTR_CALL_EXEC    (OTR_CALL_BASE + 1) /* arg path, argv, envp, directory, AT_* flags: describe
+                                               it in the mailbox */
 #define OTR_CALL_TWINS   (OTR_CALL_BASE + 2) /* arg0 count: make that many more twins; result: made */
 #define OTR_CALL_EXIT    (OTR_CALL_BASE + 3) /* this thread is over: the twin returns to the pool */
 #define OTR_CALL_FORK    (OTR_CALL_BASE + 4) /* arg0 a token: fork the proxy; the child attaches and starts
@@ -69,6 +70,8 @@ OTR_ASSERT_AT(struct otr_slot, sig_pending, 72);
 #define OTR_CALL_TRACED  (OTR_CALL_BASE + 7) /* arg0 result, arg1 ns it took, arg2 0: ported, 1: delegated,
                                                2: refused, arg3 its number: a call is over */
 #define OTR_CALL_TRACE   (OTR_CALL_BASE + 0x10000) /* + number of a call that begins; its arguments */
+#define OTR_CALL_FACTS (OTR_CALL_BASE + 8) /* the mailbox has (more) facts; answer to -OTR_NEED_FACTS */
+#define OTR_NEED_FACTS 513  /* a result: the call goes on when the mailbox has facts */
 #define OTR_AGAIN 512       /* a result: not executed, a signal was on its way */
 #define OTR_SIG_DEFAULT 0u
 #define OTR_SIG_IGNORE  1u
@@ -136,11 +139,41 @@ struct otr_exec {
 	uint64_t reserved[3];
 	struct otr_exec_segment segment[OTR_EXEC_SEGMENTS];
 };
+/* What a program reads about itself, for the files of /proc and /sys that the proxy
+ * writes itself. Areas come in pieces, ascending, a piece a OTR_CALL_FACTS. */
+#define OTR_FACTS_AREAS 64u
+#define OTR_FACTS_CPU_WORDS 16u
+struct otr_area {
+	uint64_t start;
+	uint64_t end;
+	uint32_t prot;              /* OTR_PROT_* */
+	uint32_t reserved;          /* 0 */
+};
+OTR_ASSERT_SIZE(struct otr_area, 24);
+
+struct otr_facts {
+	uint64_t memory_bytes;      /* of the partition, for programs and kernel */
+	uint64_t memory_free_bytes;
+	uint64_t mapped_bytes;      /* of the program: areas, pages */
+	uint64_t resident_bytes;
+	uint64_t run_ns;            /* CPU time */
+	uint64_t brk_start;
+	uint64_t brk;
+	uint32_t thread_count;
+	uint32_t cpu_count;
+	uint64_t cpus[OTR_FACTS_CPU_WORDS]; /* bit: index of a CPU that is there */
+	uint32_t area_count;        /* in this piece */
+	uint32_t more;              /* 1: another piece follows */
+	struct otr_area area[OTR_FACTS_AREAS];
+};
+OTR_ASSERT_SIZE(struct otr_facts, 1736);
+
 struct otr_ctx_mailbox {
 	struct otr_exec exec;
 	/* Written by the co-kernel before OTR_CALL_FILL, for the auxiliary vector. */
 	uint64_t vdso;              /* AT_SYSINFO_EHDR, 0: none */
-	uint64_t reserved[303];
+	struct otr_facts facts;     /* by the co-kernel before OTR_CALL_FACTS */
+	uint64_t reserved[86];
 };
 OTR_ASSERT_SIZE(struct otr_exec, 1664);
 OTR_ASSERT_SIZE(struct otr_ctx_mailbox, 4096);

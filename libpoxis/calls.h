@@ -23,11 +23,10 @@ int64_t sys_msync(struct regs *r);
 int64_t sys_clone(struct regs *r);
 int64_t sys_clone3(struct regs *r);
 int64_t sys_fork(struct regs *r);
+int64_t sys_vfork(struct regs *r);
 int64_t sys_exit(struct regs *r);
 int64_t sys_exit_group(struct regs *r);
 int64_t sys_set_tid_address(struct regs *r);
-int64_t sys_set_robust_list(struct regs *r);
-int64_t sys_get_robust_list(struct regs *r);
 int64_t sys_arch_prctl(struct regs *r);
 int64_t sys_getpid(struct regs *r);
 int64_t sys_gettid(struct regs *r);
@@ -35,5 +34,21 @@ int64_t sys_getcpu(struct regs *r);
 int64_t sys_sched_yield(struct regs *r);
 int64_t sys_sched_getaffinity(struct regs *r);
 int64_t sys_sched_setaffinity(struct regs *r);
+
+/* robust.c */
+int64_t sys_set_robust_list(struct regs *r);
+int64_t sys_get_robust_list(struct regs *r);
+
+/* usage.c */
+int64_t sys_getrusage(struct regs *r);
+int64_t sys_times(struct regs *r);
+int64_t sys_wait4(struct regs *r);
+int64_t sys_waitid(struct regs *r);
+
+/* barrier.c */
+int64_t sys_membarrier(struct regs *r);
+
+/* rseq.c */
+int64_t sys_rseq(struct regs *r);
 
 #endif

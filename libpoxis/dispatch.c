@@ -8,6 +8,7 @@
 #include "cokernel/lib/errno.h"
 #include "cokernel/mm/mm.h"
 #include "libpoxis/calls.h"
+#include "libpoxis/facts.h"
 #include "libpoxis/fork.h"
 #include "libpoxis/futex.h"
 #include "libpoxis/process.h"
@@ -96,13 +97,15 @@ static void populate_vector(struct mm *mm, uint64_t at, uint64_t count, uint32_t
 static int64_t call_linux(struct thread *t, uint32_t nr, const uint64_t arg[6])
 {
 	_Static_assert(ERESTART == OTR_AGAIN, "the proxy's answer is ours");
+	int64_t ret;
 
 	/* The count first: a signal that comes later is seen by the twin, which
 	 * answers -OTR_AGAIN, as it does where Linux would restart the call. */
 	t->slot->shared->sig_done = atomic_load(&t->slot->signals_taken);
 	if (unlikely(thread_interrupted(t)))
 		return -ERESTART;
-	return slot_call(t->slot, nr, arg);
+	ret = slot_call(t->slot, nr, arg);
+	return likely(ret != -OTR_NEED_FACTS) ? ret : facts_tell(t);
 }
 
 int64_t dispatch_delegate(struct regs *r)
@@ -163,7 +166,7 @@ static int64_t slow(struct regs *r)
 	const struct sys_row *row;
 
 	if (r->error >= ROWS || table[r->error].kind == SYS_UNKNOWN)
-		return -ENOSYS;
+		return dispatch_refuse(r, -ENOSYS, "there is no row for it");
 	row = &table[r->error];
 	if (row->kind == SYS_REFUSED)
 		return dispatch_refuse(r, row->error, row->reason);

@@ -3,8 +3,7 @@
  * fork and execve. The proxy forks itself (OTR_CALL_FORK); its child attaches as
  * a new context and starts it with a token, by which the thread that waits in
  * fork is found and copied. So pid, parent, process group, descriptors and all
- * that Linux keeps for a process are right by themselves. vfork is fork: the
- * parent does not wait and shares nothing.
+ * that Linux keeps for a process are right by themselves.
  */
 #include "libpoxis/fork.h"
 #include "cokernel/arch/x86_64/fpu.h"
@@ -17,9 +16,13 @@
 #include "cokernel/lib/string.h"
 #include "cokernel/mm/mm.h"
 #include "libpoxis/process.h"
+#include "libpoxis/robust.h"
 #include "libpoxis/slot.h"
 #include "libpoxis/user.h"
+#include "libpoxis/vfork.h"
 
+#define CLONE_VM              0x100u
+#define CLONE_VFORK           0x4000u
 #define CLONE_CHILD_CLEARTID  0x200000u
 #define CLONE_CHILD_SETTID    0x1000000u
 #define CLONE_PARENT_SETTID   0x100000u
@@ -42,9 +45,13 @@ void fork_save_user(struct thread *t)
 
 int64_t fork_call(struct thread *t, const struct fork_request *q)
 {
+	struct vfork *v = q->flags & CLONE_VFORK ? vfork_create(t) : NULL;
 	int64_t pid;
 
+	if (q->flags & CLONE_VFORK && !v)
+		return -ENOMEM;
 	t->fork = q;
+	t->vfork = v;
 	fork_save_user(t);
 	/* Unguessable from outside the kernel; a user can only copy what is hers. */
 	store_release(&t->fork_token, (__atomic_add_fetch(&next_token, 1, __ATOMIC_RELAXED) << 32 |
@@ -53,12 +60,17 @@ int64_t fork_call(struct thread *t, const struct fork_request *q)
 	spin_lock(&t->process->lock);
 	t->fork_token = 0;
 	t->fork = NULL;
+	t->vfork = NULL;
 	spin_unlock(&t->process->lock);
 	if (pid > 0 && q->flags & CLONE_PARENT_SETTID) {
 		uint32_t p32 = (uint32_t)pid;
 
 		user_write(q->parent_tid, &p32, sizeof(p32));
 	}
+	if (v && pid > 0)
+		vfork_wait(v);
+	else if (v)
+		vfork_put(v);
 	return pid;
 }
 
@@ -90,6 +102,12 @@ static void copy_thread(struct thread *t, const struct thread *from)
 	t->sigmask = from->sigmask;
 	memcpy(t->altstack, from->altstack, sizeof(t->altstack));
 	t->affinity = from->affinity;
+	if (!(q->flags & CLONE_VM)) {
+		t->rseq = from->rseq;
+		t->rseq_bytes = from->rseq_bytes;
+		t->rseq_signature = from->rseq_signature;
+		t->rseq_cpu = from->rseq_cpu;
+	}
 	t->clear_tid = q->flags & CLONE_CHILD_CLEARTID ? q->child_tid : 0;
 }
 
@@ -118,31 +136,60 @@ static int wait_zapped(struct mm *mm, uint64_t seq)
 	return 0;
 }
 
-int fork_start(struct process *p, uint64_t token)
+/* The process with a thread that waits with this token, referenced; NULL. */
+static struct process *find_parent(const struct process *p, uint64_t token, uint64_t *flags)
 {
-	uint64_t seq = 0, context = 0, child_tid = 0;
+	uint64_t context = 0;
 	struct process *parent;
-	struct thread *from = NULL, *t;
-	int err = 0;
 
 	while ((parent = process_next(&context))) {
+		struct thread *from;
+
 		spin_lock(&parent->lock);
 		from = parent->uid == p->uid && !parent->dying ? find_waiting(parent, token) : NULL;
+		if (from)
+			*flags = from->fork->flags;
 		spin_unlock(&parent->lock);
 		if (from)
-			break;
+			return parent;
 		process_put(parent);
 	}
-	if (!from)
+	return NULL;
+}
+
+/* The child's memory: the parent's own for vfork, else a copy. */
+static int make_memory(struct process *p, struct process *parent, bool share)
+{
+	struct mm *mm = parent->lender ? parent->lender->mm : parent->mm;
+	uint64_t seq = 0;
+	int err;
+
+	if (share) {
+		vfork_borrow(p, parent);
+		return 0;
+	}
+	err = mm_fork(mm, p->mm, &seq);
+	if (!err)
+		err = wait_zapped(mm, seq);
+	/* What the proxy of a vfork child maps is shared now as well. */
+	if (!err && parent->lender)
+		err = wait_zapped(parent->mm, mm_zap_all(parent->mm));
+	return err;
+}
+
+int fork_start(struct process *p, uint64_t token)
+{
+	uint64_t child_tid = 0, flags = 0;
+	struct process *parent = find_parent(p, token, &flags);
+	struct thread *from, *t;
+	int err;
+
+	if (!parent)
 		return -ESRCH;
 	t = thread_create(child_main, NULL);
-	if (!t || thread_make_user(t, p->mm)) {
-		err = -ENOMEM;
-		goto out;
-	}
-	err = mm_fork(parent->mm, p->mm, &seq);
+	err = t ? make_memory(p, parent, flags & CLONE_VM) : -ENOMEM;
 	if (!err)
-		err = wait_zapped(parent->mm, seq);
+		err = thread_make_user(t, p->lender ? p->lender->mm : p->mm);
 	if (err)
 		goto out;
 	spin_lock(&parent->lock);
@@ -151,6 +198,9 @@ int fork_start(struct process *p, uint64_t token)
 		copy_thread(t, from);
 		if (from->fork->flags & CLONE_CHILD_SETTID)
 			child_tid = from->fork->child_tid;
+		if (from->vfork)
+			p->vfork = vfork_get(from->vfork);
+		p->parent_context = parent->context;
 		memcpy(p->action, parent->action, sizeof(p->action));
 		memcpy(p->comm, parent->comm, sizeof(p->comm));
 	}
@@ -188,18 +238,22 @@ static int end_others(struct process *p, struct thread *me)
 	return 0;
 }
 
-int64_t sys_execve(struct regs *r)
+static int64_t exec(struct regs *r, const uint64_t arg[6])
 {
 	struct thread *t = current_thread();
 	struct process *p = t->process;
 	int64_t err;
 
-	err = slot_call(t->slot, OTR_CALL_EXEC, (uint64_t[6]){ r->rdi, r->rsi, r->rdx });
+	err = slot_call(t->slot, OTR_CALL_EXEC, arg);
 	if (err)
 		return err;
 	/* No way back from here. */
 	if (end_others(p, t))
 		goto dead;
+	robust_exit(t);
+	if (vfork_leave(t))
+		goto dead;
+	process_become_leader(p, t);
 	spin_lock(&p->lock);
 	for (uint32_t i = 0; i < SIGNALS; i++)
 		if (p->action[i].handler > 1)
@@ -209,7 +263,8 @@ int64_t sys_execve(struct regs *r)
 	t->altstack[0] = t->altstack[2] = 0;
 	t->altstack[1] = 2;
 	spin_unlock(&p->lock);
-	t->clear_tid = t->robust_list = 0;
+	t->clear_tid = t->rseq = 0;
+	atomic_store(&p->membarriers, 0);
 	mm_clear(p->mm);
 	if (exec_load(t, r, false))
 		goto dead;
@@ -225,4 +280,16 @@ int64_t sys_execve(struct regs *r)
 dead:
 	process_kill(p, SIGKILL);
 	return -EINTR;
+}
+
+#define AT_FDCWD (-100)
+
+int64_t sys_execve(struct regs *r)
+{
+	return exec(r, (uint64_t[6]){ r->rdi, r->rsi, r->rdx, (uint64_t)AT_FDCWD });
+}
+
+int64_t sys_execveat(struct regs *r)
+{
+	return exec(r, (uint64_t[6]){ r->rsi, r->rdx, r->r10, r->rdi, r->r8 });
 }

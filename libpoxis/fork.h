@@ -8,7 +8,7 @@
 struct process;
 struct thread;
 
-/* clone(2) without CLONE_VM, or with CLONE_VFORK. */
+/* clone(2) of a process: all that is not CLONE_THREAD. */
 struct fork_request {
 	uint64_t flags, stack, tls;
 	uaddr_t child_tid, parent_tid;
@@ -22,5 +22,6 @@ int fork_start(struct process *p, uint64_t token);
 void fork_save_user(struct thread *t);
 
 int64_t sys_execve(struct regs *r);
+int64_t sys_execveat(struct regs *r);
 
 #endif

@@ -5,6 +5,7 @@
  * makes check and sleep one step to every waker.
  */
 #include "libpoxis/futex.h"
+#include "libpoxis/futex_internal.h"
 #include "cokernel/core/clock.h"
 #include "cokernel/core/log.h"
 #include "cokernel/lib/atomic.h"
@@ -22,14 +23,10 @@
 /* uapi/linux/futex.h */
 enum {
 	FUTEX_WAIT = 0, FUTEX_WAKE = 1, FUTEX_REQUEUE = 3, FUTEX_CMP_REQUEUE = 4,
-	FUTEX_WAKE_OP = 5, FUTEX_WAIT_BITSET = 9, FUTEX_WAKE_BITSET = 10,
+	FUTEX_WAKE_OP = 5, FUTEX_LOCK_PI = 6, FUTEX_UNLOCK_PI = 7, FUTEX_TRYLOCK_PI = 8,
+	FUTEX_WAIT_BITSET = 9, FUTEX_WAKE_BITSET = 10, FUTEX_LOCK_PI2 = 13,
 	FUTEX_PRIVATE_FLAG = 128, FUTEX_CLOCK_REALTIME = 256,
 };
-
-struct bucket {
-	struct spinlock lock;
-	struct list waiters;        /* threads, in order of arrival */
-} aligned_(64);
 
 static struct bucket *buckets;
 static uint64_t bucket_mask;
@@ -49,18 +46,13 @@ void futex_init(void)
 	bucket_mask = n - 1;
 }
 
-static struct bucket *bucket_of(struct mm *mm, uaddr_t at)
+struct bucket *futex_bucket(struct mm *mm, uaddr_t at)
 {
 	uint64_t h = (at >> 2) ^ (uint64_t)mm >> 6;
 
 	/* Fibonacci hashing (Knuth, 6.4). */
 	h *= 0x9e3779b97f4a7c15ull;
 	return &buckets[h >> 32 & bucket_mask];
-}
-
-static bool is_for(const struct thread *t, struct mm *mm, uaddr_t at)
-{
-	return t->futex_key[0] == (uint64_t)mm && t->futex_key[1] == at;
 }
 
 /* Bucket lock held. */
@@ -72,7 +64,7 @@ static int wake_locked(struct bucket *b, struct mm *mm, uaddr_t at, uint32_t mos
 	list_for_each_safe(t, next, &b->waiters, futex_link) {
 		if (woken == most)
 			break;
-		if (!is_for(t, mm, at) || !(t->futex_bits & bits))
+		if (!futex_is_for(t, mm, at) || !(t->futex_bits & bits))
 			continue;
 		list_remove(&t->futex_link);
 		atomic_store(&t->futex_woken, true);
@@ -84,7 +76,7 @@ static int wake_locked(struct bucket *b, struct mm *mm, uaddr_t at, uint32_t mos
 
 int futex_wake(struct mm *mm, uaddr_t at, uint32_t most, uint32_t bits)
 {
-	struct bucket *b = bucket_of(mm, at);
+	struct bucket *b = futex_bucket(mm, at);
 	int woken;
 
 	/* Pairs with the waiter's queueing before it reads the word. */
@@ -101,10 +93,10 @@ int futex_wake(struct mm *mm, uaddr_t at, uint32_t most, uint32_t bits)
 static void unqueue(struct thread *t)
 {
 	while (!atomic_load(&t->futex_woken)) {
-		struct bucket *b = bucket_of((struct mm *)t->futex_key[0], t->futex_key[1]);
+		struct bucket *b = futex_bucket((struct mm *)t->futex_key[0], t->futex_key[1]);
 
 		spin_lock(&b->lock);
-		if (bucket_of((struct mm *)t->futex_key[0], t->futex_key[1]) == b) {
+		if (futex_bucket((struct mm *)t->futex_key[0], t->futex_key[1]) == b) {
 			list_remove(&t->futex_link);
 			spin_unlock(&b->lock);
 			return;
@@ -113,9 +105,28 @@ static void unqueue(struct thread *t)
 	}
 }
 
+int64_t futex_sleep(struct thread *t, uint64_t deadline)
+{
+	int err;
+
+	while (!atomic_load(&t->futex_woken)) {
+		err = thread_park_until(deadline);
+		if (atomic_load(&t->futex_woken))
+			break;
+		/* With a timeout it is not restarted, as in Linux when a handler runs. */
+		if (!err && thread_interrupted(t))
+			err = deadline ? -EINTR : -ERESTART;
+		if (err) {
+			unqueue(t);
+			return atomic_load(&t->futex_woken) ? 0 : err;
+		}
+	}
+	return 0;
+}
+
 static int64_t wait(struct thread *t, uaddr_t at, uint32_t expected, uint32_t bits, uint64_t deadline)
 {
-	struct bucket *b = bucket_of(t->mm, at);
+	struct bucket *b = futex_bucket(t->mm, at);
 	uint32_t value;
 	int err;
 
@@ -141,19 +152,7 @@ static int64_t wait(struct thread *t, uaddr_t at, uint32_t expected, uint32_t bi
 			return err;
 	}
 	spin_unlock(&b->lock);
-	while (!atomic_load(&t->futex_woken)) {
-		err = thread_park_until(deadline);
-		if (atomic_load(&t->futex_woken))
-			break;
-		/* With a timeout it is not restarted, as in Linux when a handler runs. */
-		if (!err && thread_interrupted(t))
-			err = deadline ? -EINTR : -ERESTART;
-		if (err) {
-			unqueue(t);
-			return atomic_load(&t->futex_woken) ? 0 : err;
-		}
-	}
-	return 0;
+	return futex_sleep(t, deadline);
 }
 
 static void lock_two(struct bucket *a, struct bucket *b)
@@ -179,7 +178,7 @@ static void unlock_two(struct bucket *a, struct bucket *b)
 static int64_t requeue(struct mm *mm, uaddr_t from, uint32_t wake, uint32_t move, uaddr_t to,
 		       bool compare, uint32_t expected)
 {
-	struct bucket *a = bucket_of(mm, from), *b = bucket_of(mm, to);
+	struct bucket *a = futex_bucket(mm, from), *b = futex_bucket(mm, to);
 	struct thread *t, *next;
 	uint32_t value, moved = 0;
 	int woken, err;
@@ -201,7 +200,7 @@ static int64_t requeue(struct mm *mm, uaddr_t from, uint32_t wake, uint32_t move
 	list_for_each_safe(t, next, &a->waiters, futex_link) {
 		if (moved == move)
 			break;
-		if (!is_for(t, mm, from))
+		if (!futex_is_for(t, mm, from))
 			continue;
 		list_remove(&t->futex_link);
 		t->futex_key[1] = to;
@@ -292,6 +291,20 @@ int64_t sys_futex(struct regs *r)
 		if (second)
 			woken += futex_wake(t->mm, at2, (uint32_t)r->r10, UINT32_MAX);
 		return woken;
+	case FUTEX_LOCK_PI:
+	case FUTEX_LOCK_PI2:
+		/* Both absolute; the older one always by the real-time clock. */
+		if (r->r10) {
+			err = time_user_deadline(r->r10, cmd == FUTEX_LOCK_PI || op & FUTEX_CLOCK_REALTIME ? 0 : 1,
+						 true, &deadline);
+			if (err)
+				return err;
+		}
+		return futex_lock_pi(at, op & FUTEX_PRIVATE_FLAG, deadline, false);
+	case FUTEX_TRYLOCK_PI:
+		return futex_lock_pi(at, op & FUTEX_PRIVATE_FLAG, 0, true);
+	case FUTEX_UNLOCK_PI:
+		return futex_unlock_pi(at);
 	default:
 		return -ENOSYS;
 	}

@@ -7,10 +7,18 @@
 #include "cokernel/lib/types.h"
 
 struct mm;
+struct thread;
+
+/* Of a word that holds its owner (uapi/linux/futex.h). */
+#define FUTEX_WAITERS    0x80000000u
+#define FUTEX_OWNER_DIED 0x40000000u
+#define FUTEX_TID_MASK   0x3fffffffu
 
 void futex_init(void);
 /* Wakes up to `most` waiters whose bits meet; the number woken. */
 int futex_wake(struct mm *mm, uaddr_t at, uint32_t most, uint32_t bits);
+/* The calling thread, which ends, holds the PI futex: the next waiter gets it. */
+void futex_pi_owner_died(struct thread *t, uaddr_t at);
 int64_t sys_futex(struct regs *r);
 
 #endif

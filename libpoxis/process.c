@@ -11,8 +11,12 @@
 #include "cokernel/mm/mm.h"
 #include "libpoxis/fork.h"
 #include "libpoxis/futex.h"
+#include "libpoxis/robust.h"
+#include "libpoxis/rseq.h"
 #include "libpoxis/slot.h"
+#include "libpoxis/usage.h"
 #include "libpoxis/user.h"
+#include "libpoxis/vfork.h"
 
 /* How long a new thread waits for a twin that the proxy said it made. */
 #define TWIN_WAIT_NS 2000000000ull
@@ -45,6 +49,7 @@ int process_create(const struct process_setup *s, struct process **out)
 	};
 	list_init(&p->threads);
 	list_init(&p->free_slots);
+	list_init(&p->ended_children);
 	p->mm = mm_create(s->private_page);
 	if (!p->mm)
 		goto free_process;
@@ -84,9 +89,11 @@ void process_put(struct process *p)
 {
 	if (atomic_fetch_sub(&p->refs, 1) > 1)
 		return;
+	vfork_end(p);
 	mm_destroy(p->mm);
 	for (uint32_t i = 0; i < p->slot_page_count; i++)
 		slot_page_remove(p->slot_pages[i]);
+	usage_free(p);
 	kmem_free(p->slot_pages);
 	kmem_free(p);
 }
@@ -261,6 +268,40 @@ struct slot *process_take_slot(struct process *p)
 	return s;
 }
 
+void process_leave_slot(struct process *p, struct slot *s)
+{
+	/* The idle twin takes no signals. */
+	slot_post(s, OTR_CALL_SIGMASK, UINT64_MAX);
+	s->twin_mask = UINT64_MAX;
+	process_return_slot(p, s);
+}
+
+void process_become_leader(struct process *p, struct thread *t)
+{
+	struct slot *s, *found = NULL, *old = t->slot;
+
+	if (t->tid == p->pid)
+		return;
+	spin_lock(&p->lock);
+	list_for_each(s, &p->free_slots, link)
+		if (s->tid == p->pid)
+			found = s;
+	if (found)
+		list_remove(&found->link);
+	spin_unlock(&p->lock);
+	if (!found)
+		return;
+	spin_lock(&found->lock);
+	found->caller = t;
+	spin_unlock(&found->lock);
+	spin_lock(&p->lock);
+	t->slot = found;
+	t->tid = found->tid;
+	spin_unlock(&p->lock);
+	process_leave_slot(p, old);
+	signal_start_thread(t);
+}
+
 void process_return_slot(struct process *p, struct slot *s)
 {
 	spin_lock(&s->lock);
@@ -275,6 +316,7 @@ void process_return_slot(struct process *p, struct slot *s)
 
 static void send_exit(struct process *p)
 {
+	usage_process_ended(p);
 	log_debug("context %u (%s, pid %u) is over, status %#x", p->context, p->comm, p->pid,
 		  p->exit_status);
 	host_send3(OTR_MSG_PROC_EXIT, p->context, p->exit_status, 0);
@@ -295,8 +337,10 @@ void process_exit(struct process *p, uint32_t wait_status)
 			over = p->exited = true;
 	}
 	spin_unlock(&p->lock);
-	if (over)
+	if (over) {
+		vfork_release(p);
 		send_exit(p);
+	}
 }
 
 void process_kill(struct process *p, int signal)
@@ -352,17 +396,16 @@ noreturn_ void process_thread_exit(void)
 	struct process *p = t->process;
 	bool last;
 
+	robust_exit(t);
 	if (t->clear_tid && !p->dying) {
 		uint32_t zero = 0;
 
 		if (!user_write(t->clear_tid, &zero, sizeof(zero)))
-			futex_wake(p->mm, t->clear_tid, 1, UINT32_MAX);
+			futex_wake(t->mm, t->clear_tid, 1, UINT32_MAX);
 	}
-	if (!thread_killed(t)) {
-		/* The idle twin takes no signals. */
-		slot_post(t->slot, OTR_CALL_SIGMASK, UINT64_MAX);
-		t->slot->twin_mask = UINT64_MAX;
-		process_return_slot(p, t->slot);
+	/* After a kill the twin may still be in a call: then it is lost to us. */
+	if (!thread_killed(t) || (!p->dying && slot_is_idle(t->slot))) {
+		process_leave_slot(p, t->slot);
 	} else {
 		spin_lock(&t->slot->lock);
 		t->slot->caller = NULL;
@@ -373,6 +416,7 @@ noreturn_ void process_thread_exit(void)
 	spin_lock(&p->lock);
 	signal_free_all(t);
 	list_remove(&t->process_link);
+	p->ended_threads_ns += usage_thread_ns(t);
 	last = --p->thread_count == 0;
 	if (last) {
 		p->dying = true;    /* by its last exit(2): the status is 0 */
@@ -380,8 +424,10 @@ noreturn_ void process_thread_exit(void)
 	}
 	__atomic_fetch_sub(&boot_status()->thread_count, 1, __ATOMIC_RELAXED);
 	spin_unlock(&p->lock);
-	if (last)
+	if (last) {
+		vfork_release(p);
 		send_exit(p);
+	}
 	thread_exit();
 }
 
@@ -419,7 +465,10 @@ void process_work(struct thread *t, struct regs *r)
 		process_thread_exit();
 	if (work & WORK_STOP)
 		thread_park();
-	if (work & WORK_SIGNAL && !(work & WORK_KILL))
+	/* Before a handler's frame: its sequence is over. */
+	if (work & (WORK_RSEQ | WORK_SIGNAL))
+		rseq_resume(t, r);
+	if (work & WORK_SIGNAL)
 		signal_deliver(t, r);
 }
 

@@ -18,6 +18,7 @@
 
 struct mm;
 struct slot;
+struct vfork;
 
 struct process {
 	struct tree_node node;      /* key: context */
@@ -42,7 +43,18 @@ struct process {
 	_Atomic bool stopped;
 	uint32_t exit_status;       /* as wait(2) */
 	uint64_t trace;             /* OTR_EXEC_*, as the proxy asked at the start */
+	struct vfork *vfork;        /* the parent's thread that waits; NULL: none */
+	struct process *lender;     /* in whose address space it runs; lock */
+	struct process *indebted;   /* who may not free what our proxy maps; with a reference */
+	uint32_t parent_context;    /* who forked it, 0: nobody here */
+	uint64_t ended_threads_ns;  /* CPU time; lock */
+	uint64_t children_ns;       /* of those waited for; lock */
+	struct list ended_children; /* of those not yet waited for; lock */
+	uint32_t ended_children_count;
+	uint64_t lender_zaps;       /* vfork_zap_seq() */
 	struct signal_action action[SIGNALS];   /* under lock */
+	_Atomic bool facts_busy;    /* a thread uses the mailbox's facts */
+	_Atomic uint32_t membarriers;   /* registered commands */
 	_Atomic uint32_t refused_reported[16];  /* bit: call number, reported once */
 };
 
@@ -87,6 +99,11 @@ int process_evacuate_memory(paddr_t start, paddr_t end);
  * none; NULL when it cannot make any. */
 struct slot *process_take_slot(struct process *p);
 void process_return_slot(struct process *p, struct slot *s);
+/* The same for the calling thread's, which the twin is told to leave. */
+void process_leave_slot(struct process *p, struct slot *s);
+/* t, the calling thread and the only one, takes the first twin and so the pid as
+ * its tid; not if that twin is still in a call. */
+void process_become_leader(struct process *p, struct thread *t);
 /* Joins t to p and queues it. -EINTR when p is dying. */
 int process_start_thread(struct process *p, struct thread *t);
 

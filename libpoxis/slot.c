@@ -10,7 +10,9 @@
 #include "cokernel/mm/kmem.h"
 #include "cokernel/mm/mm.h"
 #include "cokernel/sched/thread.h"
+#include "libpoxis/process.h"
 #include "libpoxis/signal.h"
+#include "libpoxis/vfork.h"
 
 /* How long a caller with nothing else to run watches its slot before it lets
  * the CPU sleep: about the cost of a doorbell and a wake-up in Linux. */
@@ -141,7 +143,6 @@ static int64_t sleep(struct slot *s)
 static void post(struct slot *s, uint32_t nr, const uint64_t arg[6])
 {
 	struct otr_slot *o = s->shared;
-	struct mm *mm = current_thread()->mm;
 
 	/* A request that nobody waits for may still be there (slot_post). */
 	while (unlikely(!done(o)) && !thread_killed(current_thread()) && !spin(o))
@@ -149,9 +150,14 @@ static void post(struct slot *s, uint32_t nr, const uint64_t arg[6])
 	o->nr = nr;
 	for (int i = 0; i < 6; i++)
 		o->arg[i] = arg[i];
-	o->zap_seq = mm ? mm_zap_seq(mm) : 0;
+	o->zap_seq = current_thread()->mm ? vfork_zap_seq(s->process) : 0;
 	if (atomic_xchg(&o->state, OTR_SLOT_POSTED) & OTR_SLOT_WORKER_SLEEPS)
 		host_wake_worker(s->number);
+}
+
+bool slot_is_idle(const struct slot *s)
+{
+	return done(s->shared);
 }
 
 int64_t slot_call(struct slot *s, uint32_t nr, const uint64_t arg[6])

@@ -36,6 +36,8 @@ int64_t slot_call(struct slot *s, uint32_t nr, const uint64_t arg[6]);
 int64_t slot_call_always(struct slot *s, uint32_t nr, const uint64_t arg[6]);
 /* Posts a request to the proxy and does not wait for its end. */
 void slot_post(struct slot *s, uint32_t nr, uint64_t arg0);
+/* No call is under way. */
+bool slot_is_idle(const struct slot *s);
 /* From the doorbell: the host says that the call of this slot is done. */
 void slot_wake_caller(uint32_t number);
 /* By number, NULL if its page was not given; valid while its process is. */

@@ -48,12 +48,14 @@ static int64_t make_thread(struct regs *r, const struct clone_args *a)
 	struct slot *s;
 	int err;
 
-	if (!(a->flags & CLONE_VM) || a->flags & CLONE_VFORK)
+	if (a->flags & CLONE_VM && !(a->flags & (CLONE_VFORK | CLONE_THREAD)))
+		return dispatch_refuse(r, -EINVAL, "processes that share memory are not built");
+	if (!(a->flags & CLONE_THREAD))
 		return fork_call(me, &(struct fork_request){
 			.flags = a->flags, .stack = a->stack ? a->stack + a->stack_size : 0, .tls = a->tls,
 			.child_tid = a->child_tid, .parent_tid = a->parent_tid });
 	if ((a->flags & CLONE_NEEDED) != CLONE_NEEDED)
-		return dispatch_refuse(r, -EINVAL, "processes that share memory are not built");
+		return dispatch_refuse(r, -EINVAL, "threads share memory, files, file system and signals");
 	if (a->flags & ~(uint64_t)CLONE_KNOWN)
 		return dispatch_refuse(r, -EINVAL, "a clone flag that is not built yet");
 	if (a->flags & CLONE_SETTLS && a->tls >= OTR_USER_END)
@@ -130,6 +132,11 @@ int64_t sys_fork(struct regs *r)
 	return fork_call(current_thread(), &(struct fork_request){ 0 });
 }
 
+int64_t sys_vfork(struct regs *r)
+{
+	return fork_call(current_thread(), &(struct fork_request){ .flags = CLONE_VM | CLONE_VFORK });
+}
+
 int64_t sys_exit(struct regs *r)
 {
 	struct process *p = current_thread()->process;
@@ -152,26 +159,6 @@ int64_t sys_set_tid_address(struct regs *r)
 {
 	current_thread()->clear_tid = r->rdi;
 	return current_thread()->tid;
-}
-
-int64_t sys_set_robust_list(struct regs *r)
-{
-	if (r->rsi != 24)
-		return -EINVAL;
-	current_thread()->robust_list = r->rdi;
-	return 0;
-}
-
-int64_t sys_get_robust_list(struct regs *r)
-{
-	uint64_t bytes = 24;
-
-	if (r->rdi && r->rdi != current_thread()->tid)
-		return -ESRCH;
-	if (user_write(r->rsi, &current_thread()->robust_list, 8) ||
-	    user_write(r->rdx, &bytes, 8))
-		return -EFAULT;
-	return 0;
 }
 
 int64_t sys_arch_prctl(struct regs *r)

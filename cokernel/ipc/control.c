@@ -11,6 +11,7 @@
 #include "cokernel/mm/mm.h"
 #include "cokernel/mm/phys.h"
 #include "libpoxis/process.h"
+#include "libpoxis/vfork.h"
 
 void control_reply(uint32_t cookie, int64_t status, uint64_t result)
 {
@@ -53,7 +54,7 @@ static int64_t proc_fault(const struct otr_msg *m)
 	if (m->arg[1] < OTR_USER_START || m->arg[1] >= OTR_USER_END)
 		err = -EFAULT;
 	else
-		err = mm_fault_nowait(p->mm, m->arg[1], m->arg[2] ? MM_WRITE : MM_READ);
+		err = vfork_fault(p, m->arg[1], m->arg[2] ? MM_WRITE : MM_READ);
 	process_put(p);
 	return err;
 }

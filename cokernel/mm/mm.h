@@ -56,6 +56,7 @@ struct mm {
 	struct list quarantine;     /* pages; tag: the zap that must be done */
 	uint64_t quarantine_pages;
 	struct list shared_quarantine;  /* struct parked_page: frames that others map too */
+	uint32_t lent_count;        /* vfork children that run in it: nothing is freed */
 };
 
 /* Asks the host to apply all zaps now, once for each state of the ring. */
@@ -83,8 +84,25 @@ uint64_t mm_brk(struct mm *mm, uint64_t addr);
 /* Makes `child`, which is empty, a copy: all frames shared until one side writes.
  * *seq: the parent's zaps below it must be applied before the child may run. */
 int mm_fork(struct mm *parent, struct mm *child, uint64_t *seq);
+/* lend.c: `to`, whose proxy is another, refers to mm's tables; again after faults
+ * that may have made new ones. */
+void mm_lend(struct mm *mm, struct mm *to);
+void mm_lend_sync(struct mm *mm, struct mm *to);
+/* Empties `to` again: the zap to wait for before mm_lend_end(), after which mm may
+ * free what its borrower's proxy had mapped. */
+uint64_t mm_lend_take_back(struct mm *to);
+void mm_lend_end(struct mm *mm);
+/* As mm_zap_seq() for a call of a borrower: zaps of mm since *seen become one of
+ * all in `to`. */
+uint64_t mm_lend_zap_seq(struct mm *mm, struct mm *to, uint64_t *seen);
+/* Pushes a zap of everything: the number to wait for with mm_zapped(). */
+uint64_t mm_zap_all(struct mm *mm);
 /* Empties it for exec. */
 void mm_clear(struct mm *mm);
+
+/* areas.c: the first `most` areas from *next on; their number. *next becomes the
+ * start of the one behind, 0 at the end. */
+uint32_t mm_areas(struct mm *mm, uint64_t *next, struct otr_area *to, uint32_t most);
 
 /* Makes the page of va usable for `access` (MM_READ, MM_WRITE or MM_EXEC).
  * -EFAULT: nothing is mapped; -EACCES: not this way; -ENOMEM. The first may

@@ -67,7 +67,7 @@ void zap_push(struct mm *mm, uint64_t start, uint64_t end)
  * that takes it in, will have the number zap_tail or the one after it. */
 void quarantine_add(struct mm *mm, struct page *p)
 {
-	if (!mm->zaps) {
+	if (!mm->zaps && !mm->lent_count) {
 		page_put(p);
 		return;
 	}
@@ -87,7 +87,7 @@ struct parked_page *quarantine_prepare(struct page *p)
 
 void quarantine_add_shared(struct mm *mm, struct parked_page *q)
 {
-	if (!mm->zaps) {
+	if (!mm->zaps && !mm->lent_count) {
 		page_put(q->page);
 		kmem_free(q);
 		return;
@@ -117,7 +117,7 @@ static uint64_t collect_locked(struct mm *mm)
 {
 	uint64_t done, freed = 0, shared;
 
-	if (!mm->zaps || (list_empty(&mm->quarantine) && list_empty(&mm->shared_quarantine)))
+	if (!mm->zaps || mm->lent_count || (list_empty(&mm->quarantine) && list_empty(&mm->shared_quarantine)))
 		return 0;
 	done = zap_done(mm);
 	shared = collect_shared(mm, done);

@@ -256,6 +256,15 @@ void sched_finish_switch(void)
 	}
 }
 
+/* Its slice is over. Pairs with usage_thread_ns(). */
+static void account(struct thread *t, uint64_t now)
+{
+	store_release(&t->run_seq, t->run_seq + 1);
+	store_release(&t->run_ns, t->run_ns + (now - t->slice_start_ns));
+	store_release(&t->slice_start_ns, now);
+	store_release(&t->run_seq, t->run_seq + 1);
+}
+
 static void switch_to(struct cpu *c, struct thread *next)
 {
 	struct thread *prev = c->current;
@@ -267,15 +276,18 @@ static void switch_to(struct cpu *c, struct thread *next)
 			store_relaxed(&c->run_floor, prev->vtime);  /* it was alone */
 	}
 	store_relaxed(&c->run_offset, next == c->idle ? IDLE_OFFSET : next->vtime - now);
+	account(prev, now);
 	save_user(prev);
 	c->prev = prev;
-	store_relaxed(&c->current, next);
+	store_release(&next->slice_start_ns, now);
+	store_release(&c->current, next);
 	c->kernel_rsp = (uint64_t)next->stack_top;
 	c->tss.rsp[0] = (uint64_t)next->stack_top;
 	if (next->mm && next->mm != c->mm)
 		mm_switch(next->mm);
 	restore_user(next);
-	next->slice_start_ns = now;
+	if (next->rseq)
+		atomic_fetch_or_explicit(&next->work, WORK_RSEQ, memory_order_relaxed);
 	c->status->switch_count++;
 	c->status->current_tid = next->tid;
 	arch_switch_stack(&prev->rsp, next->rsp);

@@ -21,6 +21,7 @@ struct slot;
 #define WORK_KILL   (1u << 0)   /* end the thread */
 #define WORK_STOP   (1u << 1)   /* its process is stopped: park */
 #define WORK_SIGNAL (1u << 2)
+#define WORK_RSEQ   (1u << 3)   /* it lost the CPU: rseq.c */
 
 enum { PARK_RUNNING, PARK_TOKEN, PARK_PARKING, PARK_PARKED };
 
@@ -43,6 +44,8 @@ struct thread {
 	struct cpumask affinity;
 	struct timer timeout;
 	uint64_t slice_start_ns;
+	uint64_t run_ns;            /* CPU time up to then; its CPU writes, with run_seq odd */
+	uint32_t run_seq;
 
 	/* User state that is not in struct regs. */
 	uint64_t fs_base, gs_base;
@@ -53,6 +56,9 @@ struct thread {
 	struct slot *slot;          /* for delegated calls */
 	uaddr_t clear_tid;          /* CLONE_CHILD_CLEARTID */
 	uaddr_t robust_list;
+	uaddr_t rseq;               /* struct rseq of the program, 0: none */
+	uint32_t rseq_bytes, rseq_signature;
+	uint32_t rseq_cpu;          /* what the program was told */
 
 	/* Signals; process->lock unless said otherwise. */
 	uint64_t sigmask;           /* the thread's own; the twin's follows it */
@@ -63,6 +69,7 @@ struct thread {
 	uint64_t altstack[3];       /* stack_t: sp, flags, size; the thread's own */
 	uint64_t fork_token;        /* not 0: waits in fork; process->lock */
 	const struct fork_request *fork;
+	struct vfork *vfork;        /* what it will wait for after that */
 	struct list futex_link;
 	uint64_t futex_key[2];
 	uint32_t futex_bits;

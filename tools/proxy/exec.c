@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * execve: reads path, arguments and environment from the program's memory, opens
+ * execve and execveat: reads path, arguments and environment from the program's memory, opens
  * and lays out the new program as at the start, and describes it in the mailbox.
  * Nothing is lost when that fails; when it answers 0, the co-kernel empties the
  * old program.
@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -153,6 +154,32 @@ static int own_file(const struct proxy *p, char **path)
 	return 0;
 }
 
+/* The path as Linux names it when it is relative to a descriptor. */
+static int relative_to(int dir, uint64_t flags, char **path)
+{
+	bool empty = !**path;
+	struct stat st;
+	char *full;
+
+	if (flags & ~(uint64_t)(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))
+		return -EINVAL;
+	if (!**path && !(flags & AT_EMPTY_PATH))
+		return -ENOENT;
+	if (**path != '/' && dir != AT_FDCWD) {
+		if (hide_is_hidden((uint64_t)dir) || fstat(dir, &st))
+			return -EBADF;
+		if (**path && !S_ISDIR(st.st_mode))
+			return -ENOTDIR;
+		if (asprintf(&full, "/dev/fd/%d%s%s", dir, **path ? "/" : "", *path) < 0)
+			return -ENOMEM;
+		free(*path);
+		*path = full;
+	} else if (!**path) {
+		return -EACCES;         /* the working directory */
+	}
+	return flags & AT_SYMLINK_NOFOLLOW && !empty && !lstat(*path, &st) && S_ISLNK(st.st_mode) ? -ELOOP : 0;
+}
+
 long exec_call(struct proxy *p, const uint64_t a[6])
 {
 	struct program *q = malloc(sizeof(*q));
@@ -163,6 +190,8 @@ long exec_call(struct proxy *p, const uint64_t a[6])
 
 	if (!ret && strlen(path) >= PATH_MAX)
 		ret = -ENAMETOOLONG;
+	if (!ret)
+		ret = relative_to((int)a[3], a[4], &path);
 	if (!ret)
 		ret = own_file(p, &path);
 	left = STRINGS_MOST;

@@ -164,7 +164,7 @@ static int open_exe(struct outrigger *o, struct program *p)
 		fd = open_executable(o, p->path);
 		if (fd < 0 && level) {
 			snprintf(script, sizeof(script), "%.60s", p->path);
-			return outrigger_fail(o, -ENOEXEC, "%s: its #! line names %s, which cannot be run: %s",
+			return outrigger_fail(o, fd, "%s: its #! line names %s, which cannot be run: %s",
 					      p->execfn, script, strerror(-fd));
 		}
 		if (fd < 0)
@@ -219,7 +219,7 @@ static int open_interpreter(struct outrigger *o, struct program *p)
 		return 0;
 	fd = open_executable(o, path);
 	if (fd < 0)
-		return outrigger_fail(o, -ENOEXEC, "%s needs the dynamic loader %.200s: %s", p->path, path,
+		return outrigger_fail(o, fd, "%s needs the dynamic loader %.200s: %s", p->path, path,
 				      strerror(-fd));
 	p->interpreter.fd = fd;
 	return elf_read(o, fd, path, &p->interpreter.elf);
@@ -306,9 +306,12 @@ static int go_on(struct outrigger *o, struct program *p, int ret)
 
 int program_open(struct outrigger *o, struct program *p, char **argv, char **envp)
 {
-	int ret = start_with(o, p, argv, envp);
+	int ret = start_with(o, p, argv, envp), found;
 
-	return go_on(o, p, ret ? ret : find(o, p, argv[0]));
+	found = ret ? ret : find(o, p, argv[0]);
+	ret = go_on(o, p, found);
+	/* The program is there, what it needs is not. */
+	return ret == -ENOENT && !found && !access(p->execfn, F_OK) ? -ENOEXEC : ret;
 }
 
 int program_open_file(struct outrigger *o, struct program *p, char *path, char **argv, char **envp)

@@ -51,6 +51,22 @@ static bool read_stat(unsigned long long *word, int count)
 	return *at == ' ' || *at == '\n';
 }
 
+/* The process is called what its first thread is called; that may be another. */
+static void name_leader(const char *name)
+{
+	int fd;
+
+	prctl(PR_SET_NAME, name, 0, 0, 0);
+	if (gettid() == getpid())
+		return;
+	fd = open("/proc/self/comm", O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	if (write(fd, name, strlen(name)) < 0)
+		fprintf(stderr, "outrigger: the process could not be called %s\n", name);
+	close(fd);
+}
+
 /* Failure leaves the command's own arguments visible, nothing worse. */
 void title_set(const struct program *p)
 {
@@ -61,7 +77,7 @@ void title_set(const struct program *p)
 	char *text = malloc(argv_bytes + envp_bytes + 1), *end;
 	struct prctl_mm_map map;
 
-	prctl(PR_SET_NAME, p->exec.comm, 0, 0, 0);
+	name_leader(p->exec.comm);
 	if (!text || !read_stat(w, WORDS)) {
 		free(text);
 		return;

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the proxy needs to write files like /proc/self/maps for the program. */
+#ifndef LIBPOXIS_FACTS_H
+#define LIBPOXIS_FACTS_H
+
+#include "cokernel/arch/x86_64/regs.h"
+#include "cokernel/lib/types.h"
+
+struct thread;
+
+/* The proxy answered a call with -OTR_NEED_FACTS: the call's result. */
+int64_t facts_tell(struct thread *t);
+
+int64_t sys_sysinfo(struct regs *r);
+
+#endif
