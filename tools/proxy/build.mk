@@ -5,4 +5,5 @@
 $(eval $(call unit_test,elf_test,tools/proxy/elf_test.c tools/proxy/elf.c loader/error.c))
 $(eval $(call unit_test,stack_test,tools/proxy/stack_test.c tools/proxy/stack.c loader/error.c))
 $(eval $(call unit_test,trace_format_test,tools/proxy/trace_format_test.c tools/proxy/trace_format.c))
+$(eval $(call unit_test,facts_test,tools/proxy/facts_test.c tools/proxy/facts.c))
 $(eval $(call static_app,self,tools/proxy/self_app.c))

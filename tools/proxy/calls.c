@@ -56,7 +56,43 @@ static long readlinkat_(struct twin *t, long nr, const uint64_t a[6], uint32_t d
 	return self_readlink(t->p, a[1], a[2], a[3], &ret) ? ret : call_linux(a, nr, &t->forwarded, done);
 }
 
+/* Opens the program's file where the proxy's would be; else as it is. */
+static long open_(struct twin *t, long nr, const uint64_t a[6], uint32_t done)
+{
+	const char *exe = self_exe(t->p, a[0]);
+
+	if (exe)
+		return call_linux((uint64_t[6]){ (uintptr_t)exe, a[1], a[2] }, nr, &t->forwarded, done);
+	return self_opened(t, call_linux(a, nr, &t->forwarded, done), a[1]);
+}
+
+static long openat_(struct twin *t, long nr, const uint64_t a[6], uint32_t done)
+{
+	const char *exe = self_exe(t->p, a[1]);
+
+	if (exe)
+		return call_linux((uint64_t[6]){ a[0], (uintptr_t)exe, a[2], a[3] }, nr, &t->forwarded, done);
+	return self_opened(t, call_linux(a, nr, &t->forwarded, done), a[2]);
+}
+
+/* Until something is left, or there is nothing more. */
+static long getdents_(struct twin *t, long nr, const uint64_t a[6], uint32_t done)
+{
+	long bytes, left;
+
+	if (hide_is_hidden(a[0]))
+		return -EBADF;
+	do {
+		bytes = call_linux(a, nr, &t->forwarded, done);
+		left = self_list(t, (int)a[0], a[1], bytes);
+	} while (bytes > 0 && !left);
+	return left;
+}
+
 static const special_call special[512] = {
+	[SYS_open] = open_,
+	[SYS_openat] = openat_,
+	[SYS_getdents64] = getdents_,
 	[SYS_close] = with_fd,
 	[SYS_dup] = with_fd,
 	[SYS_dup2] = with_two_fds,
@@ -96,6 +132,8 @@ static long request(struct twin *t, uint32_t nr, const uint64_t a[6])
 		return signal_action(a[0], a[1], a[2]);
 	case OTR_CALL_SIGMASK:
 		return signal_mask(t, a[0]);
+	case OTR_CALL_FACTS:
+		return self_facts(t);
 	case OTR_CALL_EXIT:
 		return 0;
 	case OTR_CALL_TRACED:

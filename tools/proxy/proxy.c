@@ -192,6 +192,7 @@ int proxy_reattach(struct proxy *p, uint64_t token, struct twin **first)
 	hide_close_all();
 	trace_after_close();
 	p->page_count = 0;
+	p->twins = NULL;
 	atomic_store(&p->zaps, 0);
 	ret = outrigger_open(&p->o, false);
 	if (!ret) {

@@ -9,7 +9,7 @@
  *   calls.c     the few calls that are not executed as they are
  *   signals.c   signals that the program handles
  *   fork.c, exec.c   fork and execve
- *   self.c      what the program reads about itself
+ *   self.c, facts.c   what the program reads about itself
  *   title.c     how the process looks in /proc
  *   signal.c    signals, on their way to the program's handlers
  *   trace.c, trace_format.c   --trace and --summary
@@ -46,7 +46,10 @@ struct proxy {
 	uint32_t page_count;        /* lock */
 	uint32_t page[PROXY_PAGES];
 	struct otr_slot *slots[PROXY_PAGES];
+	struct twin *twins;         /* lock; all that serve */
 };
+
+struct self_file;
 
 /* A thread of the proxy that serves a slot. */
 struct twin {
@@ -55,7 +58,10 @@ struct twin {
 	struct otr_slot *shared;
 	uint32_t forwarded;         /* signals; written by forward() on this thread */
 	bool held;                  /* all signals are blocked until the slot is free */
-	uint64_t mask;              /* what the program wants blocked */
+	uint64_t mask;              /* what the program wants blocked; all: nobody uses the twin */
+	struct self_file *self;     /* waits for facts */
+	struct twin *next;          /* p->lock */
+	int tid;
 };
 /* The calling thread's, NULL if it is no twin. */
 extern __thread struct twin *proxy_twin;
@@ -75,6 +81,8 @@ int serve_join(struct proxy *p, struct outrigger *o, struct twin *t);
 _Noreturn void serve(struct twin *t);
 /* Makes count more twins: how many it could. */
 int serve_add_twins(struct proxy *p, uint64_t count);
+/* Whether the thread is one of the program's, and not the proxy's own. */
+bool serve_is_thread(struct proxy *p, int tid);
 /* Rings the co-kernel for the twin's slot. */
 void serve_kick(struct twin *t);
 
@@ -94,6 +102,14 @@ int proxy_reattach(struct proxy *p, uint64_t token, struct twin **first);
 /* self.c */
 /* Answers readlink() if the path names the program itself. */
 bool self_readlink(struct proxy *p, uint64_t path, uint64_t to, uint64_t bytes, long *result);
+/* The program's file if the path names it; NULL. */
+const char *self_exe(struct proxy *p, uint64_t path);
+/* What open() answered: the descriptor, or -OTR_NEED_FACTS. */
+long self_opened(struct twin *t, long fd, uint64_t flags);
+/* OTR_CALL_FACTS: the descriptor, -OTR_NEED_FACTS for more, -errno. */
+long self_facts(struct twin *t);
+/* What getdents64() answered, without the proxy's own; 0 only at the end. */
+long self_list(struct twin *t, int fd, uint64_t at, long bytes);
 
 /* title.c */
 void title_set(const struct program *p);

@@ -65,8 +65,25 @@ int serve_join(struct proxy *p, struct outrigger *o, struct twin *t)
 	*t = (struct twin){
 		.p = p, .slot = r.slot, .shared = s + r.slot % OTR_SLOTS_PER_PAGE, .mask = ~0ull,
 	};
+	t->tid = gettid();
+	pthread_mutex_lock(&p->lock);
+	t->next = p->twins;
+	p->twins = t;
+	pthread_mutex_unlock(&p->lock);
 	proxy_twin = t;
 	return 0;
+}
+
+bool serve_is_thread(struct proxy *p, int tid)
+{
+	struct twin *t;
+	bool found = tid == getpid();
+
+	pthread_mutex_lock(&p->lock);
+	for (t = p->twins; t && !found; t = t->next)
+		found = t->tid == tid && __atomic_load_n(&t->mask, __ATOMIC_RELAXED) != ~0ull;
+	pthread_mutex_unlock(&p->lock);
+	return found;
 }
 
 struct twin_start {

@@ -193,7 +193,7 @@ long signal_action(uint64_t number, uint64_t how, uint64_t flags)
 
 long signal_mask(struct twin *t, uint64_t mask)
 {
-	t->mask = mask;
+	__atomic_store_n(&t->mask, mask, __ATOMIC_RELAXED);
 	return t->held ? 0 : set_mask(mask);
 }
 
