@@ -38,9 +38,20 @@ uint64_t cksum_add(uint64_t sum, const void *data, size_t n)
         p += n & ~(size_t)63;
         n &= 63;
     }
-    for (; n >= 8; n -= 8, p += 8)
+    if (n & 32) {
+        sum = cksum_add64(cksum_add64(sum, load64(p)), load64(p + 8));
+        sum = cksum_add64(cksum_add64(sum, load64(p + 16)), load64(p + 24));
+        p += 32;
+    }
+    if (n & 16) {
+        sum = cksum_add64(cksum_add64(sum, load64(p)), load64(p + 8));
+        p += 16;
+    }
+    if (n & 8) {
         sum = cksum_add64(sum, load64(p));
-    if (n) {
+        p += 8;
+    }
+    if (n & 7) {
         uint64_t tail = 0;
         if (n & 4) {
             tail = load32(p);

@@ -32,15 +32,19 @@ static inline uint64_t cksum_add_at(uint64_t sum, size_t offset, const void *dat
 /* Folds to 16 bits, not complemented. The result is stored without byte swap. */
 static inline uint16_t cksum_fold(uint64_t sum)
 {
-    sum = (sum & 0xffffffff) + (sum >> 32);
-    sum = (sum & 0xffffffff) + (sum >> 32);
-    uint32_t s = (uint32_t)sum;
-    s = (s & 0xffff) + (s >> 16);
-    s = (s & 0xffff) + (s >> 16);
-    return (uint16_t)s;
+    /* A half plus itself rotated: the upper half of the sum takes in the carry. */
+    uint32_t s = (uint32_t)((sum + (sum << 32 | sum >> 32)) >> 32);
+    return (uint16_t)((s + (s << 16 | s >> 16)) >> 16);
 }
 
 static inline uint16_t cksum_finish(uint64_t sum) { return (uint16_t)~cksum_fold(sum); }
+
+/* Sum of an IPv4 header without options, small enough for cksum_fold() as it is. */
+static inline uint64_t cksum_ip4_header(const uint8_t *h)
+{
+    uint64_t a = load64(h), b = load64(h + 8);
+    return (a & 0xffffffff) + (a >> 32) + (b & 0xffffffff) + (b >> 32) + load32(h + 16);
+}
 
 /* RFC 1624 eqn. 3: the checksum after a 16-bit word changed. All in wire order. */
 static inline uint16_t cksum_update16(uint16_t cksum, uint16_t from, uint16_t to)

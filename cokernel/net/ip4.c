@@ -46,14 +46,14 @@ static bool source_ok(struct net_iface *iface, const struct net_addr *src, uint8
 void ip4_input(struct net_iface *iface, struct pbuf *pb)
 {
     struct net_stack *ns = iface->stack;
-    struct net_rx rx = { .iface = iface, .pb = pb };
+    struct net_rx rx; /* every field is set below */
     uint8_t *h = pb->data;
     uint32_t header = pb->len >= IP4_HEADER_BYTES ? (h[0] & 15u) * 4u : 0;
     if (header < IP4_HEADER_BYTES || h[0] >> 4 != 4 || header > pb->len || get_be16(h + 2) < header || get_be16(h + 2) > pb->total) {
         ns->counters.ip_bad_header++;
         goto drop;
     }
-    if (cksum_fold(cksum_add(0, h, header)) != 0xffff) {
+    if (cksum_fold(net_likely(header == IP4_HEADER_BYTES) ? cksum_ip4_header(h) : cksum_add(0, h, header)) != 0xffff) {
         ns->counters.ip_bad_cksum++;
         goto drop;
     }
@@ -62,6 +62,8 @@ void ip4_input(struct net_iface *iface, struct pbuf *pb)
         ns->counters.ip_bad_options++;
         goto drop;
     }
+    rx.iface = iface;
+    rx.pb = pb;
     rx.src = net_addr_v4_raw(load32(h + 12));
     rx.dst = net_addr_v4_raw(load32(h + 16));
     rx.ip = h;
@@ -143,9 +145,12 @@ static void write_header(uint8_t *h, const struct net_tx *tx, uint32_t total, ui
     store16(h + 10, 0);
     store32(h + 12, tx->src.w[3]);
     store32(h + 16, tx->dst.w[3]);
-    if (net_unlikely(tx->router_alert))
+    if (net_unlikely(tx->router_alert)) {
         put_be32(h + IP4_HEADER_BYTES, 0x94040000); /* RFC 2113 */
-    store16(h + 10, cksum_finish(cksum_add(0, h, header)));
+        store16(h + 10, cksum_finish(cksum_add(0, h, header)));
+        return;
+    }
+    store16(h + 10, cksum_finish(cksum_ip4_header(h)));
 }
 
 static void to_link(struct net_path *path, const struct net_tx *tx, struct pbuf *pb)

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "cokernel/net/pbuf.h"
 
-enum pbuf_kind { PBUF_SMALL, PBUF_LARGE, PBUF_VIEW, PBUF_FOREIGN };
-
 #define PBUF_CHUNK_BYTES (64u << 10)
 
 void pbuf_pools_init(struct pbuf_pools *pools, struct net_mem *mem)
 {
     net_slab_init(&pools->small, mem, PBUF_SMALL_BYTES, PBUF_CHUNK_BYTES, 0);
+    net_slab_init(&pools->medium, mem, PBUF_MEDIUM_BYTES, PBUF_CHUNK_BYTES, 0);
     net_slab_init(&pools->large, mem, PBUF_LARGE_BYTES, PBUF_CHUNK_BYTES, 0);
 }
 
 void pbuf_pools_fini(struct pbuf_pools *pools)
 {
     net_slab_fini(&pools->small);
+    net_slab_fini(&pools->medium);
     net_slab_fini(&pools->large);
 }
 
@@ -36,6 +36,12 @@ struct pbuf *pbuf_alloc_small(struct pbuf_pools *pools, uint32_t headroom)
 {
     struct pbuf *pb = net_slab_get(&pools->small);
     return pb ? init(pb, pools, PBUF_SMALL, PBUF_SMALL_BYTES, headroom) : NULL;
+}
+
+struct pbuf *pbuf_alloc_medium(struct pbuf_pools *pools, uint32_t headroom)
+{
+    struct pbuf *pb = net_slab_get(&pools->medium);
+    return pb ? init(pb, pools, PBUF_MEDIUM, PBUF_MEDIUM_BYTES, headroom) : NULL;
 }
 
 struct pbuf *pbuf_alloc_large(struct pbuf_pools *pools, uint32_t headroom)
@@ -83,6 +89,9 @@ void pbuf_free(struct pbuf *pb)
         switch (pb->kind) {
         case PBUF_LARGE:
             net_slab_put(&pools->large, pb);
+            break;
+        case PBUF_MEDIUM:
+            net_slab_put(&pools->medium, pb);
             break;
         case PBUF_FOREIGN:
             pb->release(pb->release_ctx, pb->base);
@@ -156,6 +165,7 @@ struct pbuf *pbuf_pull_slow(struct pbuf *pb, uint32_t len)
     pbuf_copy_out(pb, 0, pbuf_extend(head, len), len);
     head->total = pb->total;
     head->flags = pb->flags;
+    head->seq = pb->seq;
     head->gso_size = pb->gso_size;
     head->iface = pb->iface;
     head->rss_bucket = pb->rss_bucket;
@@ -190,10 +200,8 @@ void pbuf_append(struct pbuf *pb, struct pbuf *tail)
     pb->total += tail->total;
 }
 
-void pbuf_trim(struct pbuf *pb, uint32_t total)
+void pbuf_trim_slow(struct pbuf *pb, uint32_t total)
 {
-    if (total >= pb->total)
-        return;
     pb->total = total;
     while (total > pb->len) {
         total -= pb->len;
@@ -225,13 +233,15 @@ struct pbuf *pbuf_advance(struct pbuf *pb, uint32_t n)
     return pb;
 }
 
-uint32_t pbuf_true_bytes(const struct pbuf *pb)
+uint32_t pbuf_true_bytes_slow(const struct pbuf *pb)
 {
     uint32_t bytes = 0;
     for (; pb; pb = pb->next) {
-        uint32_t own = pb->kind == PBUF_LARGE ? PBUF_LARGE_BYTES : PBUF_SMALL_BYTES;
+        uint32_t own = pb->kind == PBUF_LARGE ? PBUF_LARGE_BYTES : pb->kind == PBUF_MEDIUM ? PBUF_MEDIUM_BYTES : PBUF_SMALL_BYTES;
         if (pb->kind == PBUF_VIEW && pb->root->kind == PBUF_LARGE)
             own += PBUF_LARGE_BYTES;
+        else if (pb->kind == PBUF_VIEW && pb->root->kind == PBUF_MEDIUM)
+            own += PBUF_MEDIUM_BYTES;
         else if (pb->kind == PBUF_FOREIGN)
             own += pb->room;
         bytes += own;

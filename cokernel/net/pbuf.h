@@ -17,6 +17,7 @@
 
 #define PBUF_DESC_BYTES 128u
 #define PBUF_SMALL_BYTES 256u   /* descriptor included: headers, ACKs */
+#define PBUF_MEDIUM_BYTES 512u  /* a small message behind its headers */
 #define PBUF_LARGE_BYTES 2048u  /* a 1514-byte frame with headroom */
 #define PBUF_HEADROOM 128u      /* Ethernet 18, IPv6 40 with options, TCP 60 */
 
@@ -26,7 +27,10 @@ enum pbuf_flag {
     PBUF_TSO = 4,           /* tx: cut at gso_size */
     PBUF_BROADCAST = 8,     /* rx: link-layer group address */
     PBUF_APPENDABLE = 16,   /* made by tcp_write(): its tail room may be filled */
+    PBUF_HASHED = 32,       /* rx: seq holds the hash of the TCP flow */
 };
+
+enum pbuf_kind { PBUF_SMALL, PBUF_MEDIUM, PBUF_LARGE, PBUF_VIEW, PBUF_FOREIGN };
 
 struct pbuf_pools;
 struct net_iface;
@@ -63,7 +67,7 @@ _Static_assert(sizeof(struct pbuf) <= PBUF_DESC_BYTES, "descriptor fits its slot
 _Static_assert(offsetof(struct pbuf, base) == 64, "the first cache line is all that most of the path touches");
 
 struct pbuf_pools {
-    struct net_slab small, large;
+    struct net_slab small, medium, large;
 };
 
 void pbuf_pools_init(struct pbuf_pools *pools, struct net_mem *mem);
@@ -71,6 +75,7 @@ void pbuf_pools_fini(struct pbuf_pools *pools);
 
 /* An empty buffer with `headroom` before data; NULL if out of memory. */
 struct pbuf *pbuf_alloc_small(struct pbuf_pools *pools, uint32_t headroom);
+struct pbuf *pbuf_alloc_medium(struct pbuf_pools *pools, uint32_t headroom);
 struct pbuf *pbuf_alloc_large(struct pbuf_pools *pools, uint32_t headroom);
 /* A view of bytes [offset, offset + len) of one part. Holds the storage, not the part. */
 struct pbuf *pbuf_view(struct pbuf_pools *pools, struct pbuf *of, uint32_t offset, uint32_t len);
@@ -136,13 +141,22 @@ static inline uint8_t *pbuf_extend(struct pbuf *pb, uint32_t n)
 
 /* Appends the chain `tail` to the packet. */
 void pbuf_append(struct pbuf *pb, struct pbuf *tail);
+void pbuf_trim_slow(struct pbuf *pb, uint32_t total);
 /* Cuts the packet to its first `total` bytes. */
-void pbuf_trim(struct pbuf *pb, uint32_t total);
+static inline void pbuf_trim(struct pbuf *pb, uint32_t total)
+{
+    if (net_unlikely(total < pb->total))
+        pbuf_trim_slow(pb, total);
+}
 /* Drops bytes from the front of a chain whatever its parts; the head may be
  * replaced. Needs an exclusive packet. Returns the new head (never NULL). */
 struct pbuf *pbuf_advance(struct pbuf *pb, uint32_t n);
+uint32_t pbuf_true_bytes_slow(const struct pbuf *pb);
 /* Bytes of memory that the packet pins. */
-uint32_t pbuf_true_bytes(const struct pbuf *pb);
+static inline uint32_t pbuf_true_bytes(const struct pbuf *pb)
+{
+    return net_likely(!pb->next && pb->kind == PBUF_LARGE) ? PBUF_LARGE_BYTES : pbuf_true_bytes_slow(pb);
+}
 
 struct pbuf_queue {
     struct pbuf *head, *tail;

@@ -10,6 +10,7 @@
 #define SLAB_CHUNK_BYTES (32u << 10)
 #define TIMER_BUDGET 256u /* timers a poll, so that a burst of them cannot starve the NIC */
 #define PMTU_LIMIT 1024u
+#define PREFETCH_FLOWS 256u /* with fewer, connections are in the cache anyway */
 
 struct net_stack *net_stack_create(const struct net_config *config)
 {
@@ -106,6 +107,8 @@ static unsigned receive(struct net_stack *ns)
         if (!i->nic || i->parent)
             continue;
         unsigned n = i->nic->ops->rx_burst(i->nic, frames, NET_BURST);
+        if (n > 1 && ns->flows.count >= PREFETCH_FLOWS)
+            tcp_prefetch(ns, frames, n);
         for (unsigned k = 0; k < n; k++)
             eth_input(i, frames[k]);
         done += n;
@@ -125,14 +128,18 @@ unsigned net_stack_poll(struct net_stack *ns)
 {
     ns->now_ns = ns->env->now_ns(ns->env->ctx);
     unsigned done = receive(ns);
-    return done + net_wheel_advance(&ns->wheel, ns->now_ns, TIMER_BUDGET);
+    if (net_unlikely(net_wheel_due(&ns->wheel, ns->now_ns)))
+        done += net_wheel_advance(&ns->wheel, ns->now_ns, TIMER_BUDGET);
+    return done;
 }
 
 void net_stack_flush(struct net_stack *ns)
 {
-    tcp_flush(ns);
+    if (ns->dirty_head)
+        tcp_flush(ns);
     for (struct net_iface *i = ns->ifaces; i; i = i->next)
-        net_iface_flush(i);
+        if (i->tx_count || i->backlog.head)
+            net_iface_flush(i);
 }
 
 uint64_t net_stack_next_ns(struct net_stack *ns)

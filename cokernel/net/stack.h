@@ -139,6 +139,8 @@ void igmp_input(struct net_stack *ns, struct net_rx *rx);
 void icmp6_input(struct net_stack *ns, struct net_rx *rx);
 void udp_input(struct net_stack *ns, struct net_rx *rx);
 void tcp_input(struct net_stack *ns, struct net_rx *rx);
+/* Whole frames of a burst that tcp_input() will see soon. */
+void tcp_prefetch(struct net_stack *ns, struct pbuf **frames, unsigned count);
 
 /* Sends a layer-4 packet; pb has headroom. Takes it over whatever happens. 0 or -NET_E... */
 int ip_output(struct net_stack *ns, struct net_path *path, const struct net_tx *tx, struct pbuf *pb);

@@ -128,10 +128,68 @@ static bool update_window(struct tcp_pcb *pcb, const struct tcp_in *in)
     return changed;
 }
 
+/* Whether all that is outstanding was sent once, in order, and the ACK says nothing but how far the peer has come. */
+static bool is_calm(const struct tcp_pcb *pcb, const struct tcp_in *in)
+{
+    return !(pcb->ca_state | pcb->retrans_out | pcb->tlp_out | pcb->ecn_ok | in->sack_count | pcb->dupacks) &&
+           !(pcb->sacked_bytes | pcb->lost_bytes | pcb->dup_bytes) && !pcb->deadlines[TCP_T_REO];
+}
+
+/* What the general way below comes to then, in a fraction of its instructions. */
+static void ack_calm(struct tcp_pcb *pcb, uint32_t ack)
+{
+    struct net_stack *ns = pcb->ns;
+    uint32_t acked = ack - pcb->snd_una, flight = pcb->snd_nxt - pcb->snd_una;
+    struct tcp_seg *s = pcb->rtx_head, *last = NULL;
+    uint64_t first_ns = s->sent_ns;
+    for (; s && seq_le(s->end, ack); s = s->next) {
+        pcb->fin_acked |= s->flags / SEG_FIN & 1;
+        pcb->rack_sent_ns = s->sent_ns;
+        pcb->rack_end = pcb->rack_fack = s->end;
+        if (last)
+            net_slab_put(&ns->tcp_segs, last);
+        last = s;
+    }
+    pcb->rtx_head = pcb->time_head = s;
+    pcb->lost_hint = pcb->sack_hint = NULL;
+    if (s) {
+        s->prev = s->tprev = NULL;
+        if (seq_lt(s->seq, ack)) {
+            s->seq = ack;
+            while (s->pb && seq_le(s->pb->seq + s->pb->len, ack) && s->pb->link)
+                s->pb = s->pb->link;
+        }
+    } else {
+        pcb->rtx_tail = pcb->time_tail = NULL;
+    }
+    pcb->delivered += acked;
+    pcb->bytes_acked += acked;
+    pcb->snd_una = pcb->high_seq = pcb->ecn_high = ack;
+    pcb->reo_round_end = seq_max(pcb->reo_round_end, ack);
+    pcb->retries = pcb->backoff = 0;
+    if (last) {
+        net_slab_put(&ns->tcp_segs, last);
+        pcb->rack_valid = 1;
+        pcb->rack_rtt_us = (uint32_t)((ns->now_ns - pcb->rack_sent_ns) / NET_NS_PER_US);
+        tcp_rtt_sample(pcb, (uint32_t)((ns->now_ns - first_ns) / NET_NS_PER_US));
+    }
+    free_sent(pcb, ack);
+    tcp_cc_on_ack(pcb, acked, flight);
+    if (!s && pcb->write_seq == pcb->snd_nxt && !pcb->fin_queued) {
+        pcb->rtx_mode = RTX_NONE;
+        tcp_deadline_clear(pcb, TCP_T_RTX);
+    } else {
+        tcp_rearm_rtx(pcb);
+        if (tcp_unsent(pcb) || pcb->fin_queued != pcb->fin_sent)
+            tcp_mark_dirty(pcb);
+    }
+    if (pcb->want_write | pcb->opts.notify_acked)
+        wake_writer(pcb, acked);
+}
+
 bool tcp_ack_input(struct tcp_pcb *pcb, struct tcp_in *in)
 {
     uint32_t ack = in->ack;
-    struct tcp_ack_news news = { 0 };
     /* RFC 5961 5.2: SND.UNA - MAX.SND.WND <= SEG.ACK <= SND.NXT */
     if (net_unlikely(seq_gt(ack, pcb->snd_nxt) || seq_lt(ack, pcb->snd_una - pcb->max_wnd))) {
         tcp_challenge_ack(pcb);
@@ -141,8 +199,16 @@ bool tcp_ack_input(struct tcp_pcb *pcb, struct tcp_in *in)
     bool window_changed = seq_ge(ack, pcb->snd_una) && update_window(pcb, in);
     if (!pcb->rtx_head && net_likely(!pcb->tlp_out)) /* nothing outstanding, so nothing to learn */
         return true;
-    news.in_flight_before = tcp_in_flight(pcb);
     bool advances = seq_gt(ack, pcb->snd_una);
+    if (net_likely(advances && is_calm(pcb, in))) {
+        if (net_unlikely(pcb->urg_sent) && seq_ge(ack, pcb->snd_up))
+            pcb->urg_sent = 0;
+        if (pcb->path.neigh && pcb->path.generation == pcb->ns->path_generation && pcb->path.neigh->state != NEIGH_REACHABLE)
+            neigh_confirm(pcb->path.neigh);
+        ack_calm(pcb, ack);
+        return true;
+    }
+    struct tcp_ack_news news = { .in_flight_before = tcp_in_flight(pcb) };
     if (!advances && !in->sack_count && (in->len || window_changed || seq_lt(ack, pcb->snd_una)) && !(in->flags & TCP_ECE))
         return true;
     if (advances)
@@ -152,6 +218,7 @@ bool tcp_ack_input(struct tcp_pcb *pcb, struct tcp_in *in)
     news.is_dup = !advances && ack == pcb->snd_una && !in->len && !window_changed && !(in->flags & (TCP_SYN | TCP_FIN));
     news.ece = pcb->ecn_ok && (in->flags & TCP_ECE);
     if (advances) {
+        pcb->retrans_out &= seq_lt(ack, pcb->retrans_high);
         if (net_unlikely(pcb->urg_sent) && seq_ge(ack, pcb->snd_up))
             pcb->urg_sent = 0; /* else the pointer would mean something again once the numbers wrap */
         pcb->retries = pcb->backoff = 0;

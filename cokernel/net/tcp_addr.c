@@ -93,11 +93,9 @@ void tcp_set_mss(struct tcp_pcb *pcb, uint32_t peer_mss)
     pcb->mss = mss;
 }
 
-int tcp_path(struct tcp_pcb *pcb)
+int tcp_path_slow(struct tcp_pcb *pcb)
 {
     struct net_stack *ns = pcb->ns;
-    if (net_likely(pcb->path.generation == ns->path_generation))
-        return 0;
     uint32_t before = pcb->path.mtu;
     int err = net_path_find(ns, &pcb->flow.key.local, &pcb->flow.key.remote, NULL, &pcb->path);
     if (err < 0) {

@@ -149,36 +149,48 @@ struct tcp_opts { /* settable; inherited from the listener */
     uint8_t keep_count, keepalive, nodelay, cork, tos, ttl, ecn, cc, notify_acked, rcvbuf_locked, oobinline;
 };
 
+/* What a message on a quiet connection touches stands in front, in a few cache lines (TCP_PCB_HOT_BYTES);
+ * what loss, urgency, age or a user's question needs stands behind. */
 struct tcp_pcb {
     struct net_endpoint ep;       /* first: the public handle */
     struct net_stack *ns;
     struct net_flow flow;
 
-    /* ---- every segment ---- */
     uint8_t state;
-    uint8_t ca_state;
     uint8_t rtx_mode;
     uint8_t snd_wscale, rcv_wscale;
-    uint8_t ts_ok : 1, sack_ok : 1, ws_ok : 1, ecn_ok : 1;
+    uint8_t ts_ok : 1, sack_ok : 1, ws_ok : 1;
     uint8_t ack_now : 1, dirty : 1, user_gone : 1, in_table : 1;
     uint8_t fin_queued : 1, fin_sent : 1, fin_acked : 1, fin_received : 1, fin_known : 1;
     uint8_t want_write : 1, closed_posted : 1, syn_lost : 1;
-    uint8_t ecn_echo : 1, ecn_cwr_due : 1, dsack_valid : 1, urg_sent : 1, is_accepted : 1;
-    uint8_t frto, frto_new;
-    uint8_t dupacks;
+    uint8_t ecn_echo : 1, ecn_cwr_due : 1, dsack_valid : 1, urg_sent : 1;
     uint8_t quickacks;
-    uint8_t urg_state, urg_byte;  /* enum tcp_urg_state; the byte once it came */
+    uint8_t urg_state;            /* enum tcp_urg_state */
+    uint8_t backoff, retries, keep_probes, persist_probes;
 
+    /* all 0 while nothing happens but progress: see is_calm() */
+    uint8_t ca_state;
+    uint8_t ecn_ok;
+    uint8_t dupacks;
+    uint8_t tlp_out;
+    uint8_t retrans_out;          /* something below retrans_high was sent more than once, or is the SYN */
+    uint8_t rack_valid;
+    uint32_t sacked_bytes, lost_bytes, dup_bytes; /* dup_bytes: what duplicate ACKs stand for, without SACK */
+
+    /* ---- sequence numbers ---- */
     uint32_t rcv_nxt;
     uint32_t rcv_wup;             /* rcv_nxt when last acknowledged */
     uint32_t rcv_adv;             /* right edge last advertised; never moves left */
-    uint32_t ts_recent;
-    uint64_t ts_recent_ns;
+    uint32_t ts_recent, ts_offset;
     uint32_t snd_una, snd_nxt;
     uint32_t snd_wnd, max_wnd;    /* scaled */
     uint32_t snd_wl1, snd_wl2;
     uint32_t write_seq;           /* after the last queued byte, FIN not counted */
     uint32_t mss;                 /* payload a segment, options of data segments deducted */
+    uint32_t high_seq;            /* recovery ends there */
+    uint32_t ecn_high;            /* one reduction a window */
+    uint32_t reo_round_end;
+    uint64_t ts_recent_ns, last_rcv_ns, last_send_ns, first_unacked_ns;
 
     struct net_timer timer;       /* fires at the earliest deadline or before */
     uint64_t deadlines[TCP_T_COUNT];
@@ -188,63 +200,63 @@ struct tcp_pcb {
     /* ---- sending ---- */
     struct pbuf *snd_head, *snd_tail; /* queued bytes by sequence, linked by pbuf.link */
     struct pbuf *snd_cursor;          /* part that holds snd_nxt; NULL: none sent yet or all sent */
-    uint32_t snd_true;                /* memory that the queue pins */
     struct tcp_seg *rtx_head, *rtx_tail, *time_head, *time_tail;
     struct tcp_seg *lost_hint;        /* no LOST one before it */
     struct tcp_seg *sack_hint;        /* last one marked SACKED */
-    uint32_t sacked_bytes, lost_bytes, dup_bytes; /* dup_bytes: what duplicate ACKs stand for, without SACK */
-    uint32_t snd_up;
-
-    /* ---- congestion ---- */
-    const struct tcp_cc_ops *cc;
-    uint32_t cwnd, ssthresh, cwnd_used;
-    uint32_t high_seq;                /* recovery ends there */
-    uint32_t prr_delivered, prr_out, prr_flight;
-    uint32_t prior_cwnd, prior_ssthresh, undo_marker, undo_retrans;
-    uint32_t retrans_ts;              /* timestamp of the first retransmission of this recovery */
-    uint32_t ecn_high;                /* one reduction a window */
-    uint64_t delivered;
-    union { struct tcp_cubic cubic; struct tcp_dctcp dctcp; } cc_data;
-
-    /* ---- round-trip time and loss detection ---- */
+    uint32_t snd_true;                /* memory that the queue pins */
+    uint32_t cwnd, ssthresh;
     uint32_t srtt_us, rttvar_us, rto_us, min_rtt_us;
+    uint32_t rack_rtt_us, rack_end, rack_fack;
     uint64_t min_rtt_ns;
     uint64_t rack_sent_ns;
-    uint32_t rack_rtt_us, rack_end, rack_fack;
-    uint32_t tlp_end;
-    uint32_t reo_round_end;
-    uint8_t reo_mult, reo_persist, reordering_seen, rack_valid;
-    uint8_t tlp_out, tlp_retrans, backoff, retries;
-    uint8_t keep_probes, persist_probes;
-    uint16_t sack_cache_count;
-    struct tcp_sack sack_cache[4];
-    uint64_t last_send_ns, first_unacked_ns;
+    uint64_t delivered;
 
     /* ---- receiving ---- */
     struct pbuf *rcv_head, *rcv_tail;
     uint32_t rcv_bytes, rcv_true;
     struct tcp_island *islands;
+    uint32_t rcv_mss, adv_mss;
+    uint32_t rcv_copied, rcv_space;   /* auto-tuning */
+    uint64_t rcv_space_ns;
+
+    struct tcp_listener *listener;    /* until accepted */
+    uint64_t bytes_acked, bytes_received, bytes_sent, segs_in, segs_out;
+    struct tcp_opts opts;
+
+    /* ---- congestion ---- */
+    const struct tcp_cc_ops *cc;      /* from here on cold */
+    uint32_t cwnd_used;
+    uint32_t prr_delivered, prr_out, prr_flight;
+    uint32_t prior_cwnd, prior_ssthresh, undo_marker, undo_retrans;
+    uint32_t retrans_ts;              /* timestamp of the first retransmission of this recovery */
+    uint32_t retrans_high;
+    uint8_t frto, frto_new;
+    union { struct tcp_cubic cubic; struct tcp_dctcp dctcp; } cc_data;
+
+    /* ---- loss detection ---- */
+    uint32_t tlp_end;
+    uint8_t reo_mult, reo_persist, reordering_seen;
+    uint8_t tlp_retrans;
+    uint16_t sack_cache_count;
+    struct tcp_sack sack_cache[4];
+
+    /* ---- the rest ---- */
     uint32_t island_count, island_stamp;
     uint32_t fin_seq;
-    uint32_t urg_seq;             /* of the urgent byte itself */
-    uint32_t rcv_mss, adv_mss;
-    uint32_t ts_offset;
+    uint32_t snd_up;
+    uint32_t urg_seq;                 /* of the urgent byte itself */
+    uint8_t urg_byte;
     struct tcp_sack dsack;
-    uint32_t rcv_copied, rcv_space, rcv_rtt_us, rcv_rtt_seq; /* auto-tuning */
-    uint64_t rcv_space_ns, rcv_rtt_ns;
-    uint64_t last_rcv_ns, oow_ack_ns, challenge_ns;
+    uint64_t oow_ack_ns, challenge_ns;
     uint64_t pace_next_ns;
     uint32_t iss, irs;
     uint32_t probe_size;
-
-    /* ---- the rest ---- */
-    struct tcp_opts opts;
-    struct tcp_listener *listener; /* until accepted */
+    uint32_t total_retrans;
+    uint64_t bytes_retrans;
     struct tcp_pcb *accept_next;
     struct tcp_pcb *all_next, **all_pprev;
-    uint64_t bytes_acked, bytes_received, bytes_sent, bytes_retrans, segs_in, segs_out;
-    uint32_t total_retrans;
 };
+#define TCP_PCB_HOT_BYTES offsetof(struct tcp_pcb, cc)
 
 struct tcp_listener {
     struct net_endpoint ep;
@@ -333,7 +345,11 @@ static inline uint32_t tcp_ts_now(const struct net_stack *ns, uint32_t offset) {
 /* A free local port for key's other three, 0 if none. */
 uint16_t tcp_pick_port(struct net_stack *ns, struct net_flow_key *key);
 /* 0 or an error of net_path_find(); keeps pcb->mss current. */
-int tcp_path(struct tcp_pcb *pcb);
+int tcp_path_slow(struct tcp_pcb *pcb);
+static inline int tcp_path(struct tcp_pcb *pcb)
+{
+    return net_likely(pcb->path.generation == pcb->ns->path_generation) ? 0 : tcp_path_slow(pcb);
+}
 void tcp_set_mss(struct tcp_pcb *pcb, uint32_t peer_mss);
 uint16_t tcp_advertised_mss(struct net_stack *ns, const struct net_addr *remote, uint32_t mtu, uint16_t maxseg);
 uint8_t tcp_choose_wscale(const struct tcp_opts *opts);
@@ -435,6 +451,12 @@ void tcp_enter_recovery(struct tcp_pcb *pcb);
 /* tcp_cc.c */
 void tcp_cc_init(struct tcp_pcb *pcb);
 void tcp_cc_slow_start(struct tcp_pcb *pcb, uint32_t acked);
+/* RFC 7661 4.1, RFC 9438 5.8: the window grows only while it is what limits us. */
+static inline void tcp_cc_on_ack(struct tcp_pcb *pcb, uint32_t acked, uint32_t in_flight_before)
+{
+    if (pcb->cwnd < pcb->ssthresh ? pcb->cwnd < 2 * in_flight_before : pcb->cwnd <= in_flight_before + 3 * pcb->mss)
+        pcb->cc->on_ack(pcb, acked);
+}
 uint32_t tcp_initial_cwnd(uint32_t mss);
 
 /* tcp_output.c */

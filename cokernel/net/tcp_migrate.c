@@ -293,6 +293,10 @@ static bool get_seg(struct tcp_pcb *pcb, const struct image_seg *im)
         pcb->time_head = NULL;
     pcb->time_tail = before;
     s->flags = flags;
+    if (flags & SEG_RETRANS) {
+        pcb->retrans_out = 1;
+        pcb->retrans_high = pcb->snd_nxt;
+    }
     if (flags & SEG_SACKED)
         pcb->sacked_bytes += s->end - s->seq;
     if (flags & SEG_LOST)

@@ -199,7 +199,8 @@ void tcp_send_syn(struct tcp_pcb *pcb)
     if (!s)
         return;
     struct tcp_xmit x = { .seq = pcb->iss, .flags = seg_flags(pcb, s) };
-    pcb->snd_nxt = pcb->iss + 1;
+    pcb->snd_nxt = pcb->retrans_high = pcb->iss + 1;
+    pcb->retrans_out = 1;
     pcb->first_unacked_ns = pcb->ns->now_ns;
     tcp_xmit(pcb, &x); /* if it fails, the timer tries again */
 }

@@ -257,8 +257,5 @@ void tcp_recovery_on_ack(struct tcp_pcb *pcb, const struct tcp_in *in, struct tc
     pcb->high_seq = pcb->snd_una;
     pcb->ecn_high = seq_max(pcb->ecn_high, pcb->snd_una);
     pcb->reo_round_end = seq_max(pcb->reo_round_end, pcb->snd_una);
-    /* RFC 7661 4.1, RFC 9438 5.8: the window grows only while it is what limits us. */
-    bool slow_start = pcb->cwnd < pcb->ssthresh;
-    if (slow_start ? pcb->cwnd < 2 * news->in_flight_before : pcb->cwnd <= news->in_flight_before + 3 * pcb->mss)
-        pcb->cc->on_ack(pcb, news->acked);
+    tcp_cc_on_ack(pcb, news->acked, news->in_flight_before);
 }

@@ -101,6 +101,8 @@ void tcp_seg_sent(struct tcp_pcb *pcb, struct tcp_seg *s)
         time_unlink(pcb, s);
     }
     s->flags |= SEG_RETRANS;
+    pcb->retrans_out = 1;
+    pcb->retrans_high = pcb->snd_nxt;
     s->sent_ns = pcb->ns->now_ns;
     s->tnext = NULL;
     s->tprev = pcb->time_tail;

@@ -6,6 +6,7 @@
 
 #define COPY_BYTES 192u /* below, copying payload behind the header is cheaper than a view */
 #define HEAD_ROOM (ETH_HEADER_BYTES + 4 + IP6_HEADER_BYTES)
+_Static_assert(HEAD_ROOM + 60 + COPY_BYTES <= PBUF_MEDIUM_BYTES - PBUF_DESC_BYTES, "and a small message behind them a medium one");
 _Static_assert(HEAD_ROOM + 60 <= PBUF_SMALL_BYTES - PBUF_DESC_BYTES, "all headers fit a small buffer");
 
 static void finish(struct pbuf *pb, const struct net_path *path, const struct net_addr *src, const struct net_addr *dst)
@@ -43,23 +44,18 @@ static void put_header(uint8_t *h, const struct net_flow_key *k, uint32_t seq, u
     store32(h + 16, 0);
 }
 
-/* Options of segments after the handshake; returns their bytes. */
-static uint32_t data_options(struct tcp_pcb *pcb, uint8_t *p)
+/* SACK blocks, which come behind the time stamp; returns their bytes. */
+static uint32_t sack_options(struct tcp_pcb *pcb, uint8_t *p)
 {
-    uint8_t *start = p;
-    if (pcb->ts_ok)
-        p = put_ts(p, tcp_ts_now(pcb->ns, pcb->ts_offset), pcb->ts_recent);
-    if (net_unlikely(pcb->sack_ok && (pcb->islands || pcb->dsack_valid))) {
-        struct tcp_sack sacks[4];
-        unsigned n = tcp_build_sacks(pcb, sacks, pcb->ts_ok ? 3 : 4);
-        put_be32(p, 0x01010500 | (2 + 8 * n));
-        p += 4;
-        for (unsigned k = 0; k < n; k++, p += 8) {
-            put_be32(p, sacks[k].start);
-            put_be32(p + 4, sacks[k].end);
-        }
+    struct tcp_sack sacks[4];
+    unsigned n = tcp_build_sacks(pcb, sacks, pcb->ts_ok ? 3 : 4);
+    put_be32(p, 0x01010500 | (2 + 8 * n));
+    p += 4;
+    for (unsigned k = 0; k < n; k++, p += 8) {
+        put_be32(p, sacks[k].start);
+        put_be32(p + 4, sacks[k].end);
     }
-    return (uint32_t)(p - start);
+    return 4 + 8 * n;
 }
 
 /* The connection's own SYN (RFC 9293 3.7.1, 7323 2, 2018 2). */
@@ -145,16 +141,23 @@ int tcp_xmit(struct tcp_pcb *pcb, const struct tcp_xmit *x)
 {
     struct net_stack *ns = pcb->ns;
     const struct net_flow_key *k = &pcb->flow.key;
-    uint8_t options[40];
+    uint8_t options[40];   /* all of a SYN; of others what comes behind the time stamp */
     int err = tcp_path(pcb);
     if (net_unlikely(err < 0))
         return err;
     uint16_t flags = x->flags;
     uint16_t wnd = tcp_window_field(pcb, flags & TCP_SYN);
-    uint32_t opt = flags & TCP_SYN ? syn_options(pcb, options, flags) : data_options(pcb, options);
-    uint32_t header = TCP_HEADER_BYTES + opt;
+    uint32_t opt = 0, ts = 0;
+    if (net_unlikely(flags & TCP_SYN)) {
+        opt = syn_options(pcb, options, flags);
+    } else {
+        ts = pcb->ts_ok ? TCP_TS_OPTION_BYTES : 0;
+        if (net_unlikely(pcb->sack_ok && (pcb->islands || pcb->dsack_valid)))
+            opt = sack_options(pcb, options);
+    }
+    uint32_t header = TCP_HEADER_BYTES + ts + opt;
     bool copy = x->len && x->len <= COPY_BYTES;
-    struct pbuf *pb = copy ? pbuf_alloc_large(&ns->pools, HEAD_ROOM + header) : pbuf_alloc_small(&ns->pools, HEAD_ROOM + header);
+    struct pbuf *pb = copy ? pbuf_alloc_medium(&ns->pools, HEAD_ROOM + header) : pbuf_alloc_small(&ns->pools, HEAD_ROOM + header);
     if (net_unlikely(!pb)) {
         ns->counters.memory_refused++;
         return -NET_ENOBUFS;
@@ -180,7 +183,10 @@ int tcp_xmit(struct tcp_pcb *pcb, const struct tcp_xmit *x)
     put_header(h, k, x->seq, flags & TCP_ACK ? pcb->rcv_nxt : 0, header, flags, wnd);
     if (net_unlikely(urgent))
         put_be16(h + 18, (uint16_t)urgent);
-    net_copy(h + TCP_HEADER_BYTES, options, opt);
+    if (ts)
+        put_ts(h + TCP_HEADER_BYTES, tcp_ts_now(ns, pcb->ts_offset), pcb->ts_recent);
+    if (net_unlikely(opt))
+        net_copy(h + TCP_HEADER_BYTES + ts, options, opt);
     finish(pb, &pcb->path, &k->local, &k->remote);
     if (x->len > pcb->mss) {
         pb->flags |= PBUF_TSO;

@@ -136,6 +136,8 @@ unsigned net_wheel_advance(struct net_wheel *w, uint64_t now_ns, unsigned budget
                 w->next = w->tick;
                 return fired;
             }
+            if (t->next) /* cold, if there are many */
+                __builtin_prefetch(t->next);
             unlink(w, t);
             w->armed--;
             fired++;

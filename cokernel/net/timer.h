@@ -33,6 +33,8 @@ struct net_wheel {
 void net_wheel_init(struct net_wheel *wheel, uint64_t now_ns);
 /* Fires at most `budget` timers that are due; returns how many. */
 unsigned net_wheel_advance(struct net_wheel *wheel, uint64_t now_ns, unsigned budget);
+/* Whether net_wheel_advance() would find anything to do. */
+static inline bool net_wheel_due(const struct net_wheel *wheel, uint64_t now_ns) { return now_ns >> TIMER_TICK_SHIFT >= wheel->next; }
 /* A lower bound of the next deadline, UINT64_MAX if nothing is armed. */
 uint64_t net_wheel_next_ns(const struct net_wheel *wheel);
 

@@ -2,14 +2,34 @@
 #include "tools/netbench/host.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "tools/netbench/bench.h"
 
 uint64_t bench_now_ns = 1000000000;
 const uint8_t bench_dut_mac[6] = { 2, 0, 0, 0, 0, 1 }, bench_peer_mac[6] = { 2, 0, 0, 0, 0, 2 };
 
-static void *pages_alloc(void *ctx, size_t bytes) { return aligned_alloc(4096, (bytes + 4095) & ~(size_t)4095); }
-static void pages_free(void *ctx, void *p, size_t bytes) { free(p); }
+#define ARENA_BYTES (64ull << 20)
+#define HUGE_BYTES (2ull << 20)
+
+/* From 2 MiB pages, as a co-kernel's memory is; the instances live as long as the process. */
+static void *pages_alloc(void *ctx, size_t bytes)
+{
+    static uint8_t *arena;
+    static size_t left;
+    bytes = (bytes + 4095) & ~(size_t)4095;
+    if (bytes > left) {
+        left = bytes > ARENA_BYTES ? (bytes + HUGE_BYTES - 1) & ~(size_t)(HUGE_BYTES - 1) : ARENA_BYTES;
+        arena = aligned_alloc(HUGE_BYTES, left);
+        if (!arena)
+            return NULL;
+        madvise(arena, left, MADV_HUGEPAGE);
+    }
+    left -= bytes;
+    return arena + left;
+}
+
+static void pages_free(void *ctx, void *p, size_t bytes) { }
 static uint64_t now(void *ctx) { return bench_now_ns; }
 
 static void randomness(void *ctx, void *out, size_t bytes)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * netbench STACK SCENARIO OPERATIONS [CONNECTIONS]
+ * netbench STACK SCENARIO OPERATIONS [CONNECTIONS [STEP]]
  *   STACK     ours, ours-tso or lwip
- *   SCENARIO  recv, send (operations: full segments), echo (64-byte round trips),
+ *   SCENARIO  recv, send (operations: full segments), send-acks (the same, each acknowledged alone), echo (64-byte round trips),
  *             connect (opened and closed), memory (connections, held idle)
+ *   STEP      nanoseconds of the link's clock for each step (20000): how soon a connection's turn comes
  * Prints operations done, time inside the stack, frames each way. tools/netbench/report
  * runs it under callgrind, which counts dut_step()'s instructions.
  */
@@ -19,9 +20,9 @@
 #include "cokernel/net/tcp.h"
 #include "tools/netbench/host.h"
 
-#define STEP_NS 20000u
 #define QUEUE 65536u
 #define SEGMENT 1448u
+#define PORTS 50000u
 
 static const struct bench_dut *dut;
 static struct net_stack *peer;
@@ -31,7 +32,8 @@ static unsigned to_peer_head, to_peer_tail;
 static uint64_t stack_ns, frames_in, frames_out, received, closed;
 static struct tcp_pcb **conns;
 static unsigned conn_count, connected;
-
+static uint64_t step_ns = 20000;
+static bool ack_each;
 
 void dut_step(void);
 __attribute__((noinline)) void dut_step(void) { dut->work(); }
@@ -39,7 +41,7 @@ __attribute__((noinline)) void dut_step(void) { dut->work(); }
 static unsigned peer_rx(struct net_nic *n, struct pbuf **out, unsigned max)
 {
     unsigned k = 0;
-    while (k < max && to_peer_head != to_peer_tail)
+    while (k < (ack_each ? 1 : max) && to_peer_head != to_peer_tail)
         out[k++] = to_peer[to_peer_head++ % QUEUE];
     return k;
 }
@@ -104,8 +106,12 @@ static void peer_event(struct net_endpoint *ep, unsigned events)
 {
     struct tcp_pcb *pcb = (struct tcp_pcb *)ep;
     struct pbuf *pb;
-    if (events & NET_EV_CONNECTED)
+    if (events & NET_EV_CONNECTED) {
+        tcp_set(pcb, TCP_OPT_QUICKACK, 0); /* so that the count of ACKs does not depend on a connection's age */
         connected++;
+    }
+    if (ack_each)
+        tcp_set(pcb, TCP_OPT_QUICKACK, 1);
     while ((pb = tcp_recv(pcb))) {
         received += pb->total;
         pbuf_put(pb);
@@ -124,16 +130,18 @@ static void round_trip(void)
     struct net_endpoint *ep;
     struct timespec a, b;
     unsigned events;
-    bench_now_ns += STEP_NS;
-    do
+    bench_now_ns += step_ns;
+    do {
         net_stack_poll(peer);
-    while (to_peer_head != to_peer_tail);
-    while ((ep = net_event_next(peer, &events)))
-        peer_event(ep, events);
-    net_stack_flush(peer);
-    clock_gettime(CLOCK_MONOTONIC, &a);
+        if (!ack_each && to_peer_head != to_peer_tail)
+            continue; /* one answer to all that has come */
+        while ((ep = net_event_next(peer, &events)))
+            peer_event(ep, events);
+        net_stack_flush(peer);
+    } while (to_peer_head != to_peer_tail);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &a);
     dut_step();
-    clock_gettime(CLOCK_MONOTONIC, &b);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &b);
     stack_ns += (uint64_t)(b.tv_sec - a.tv_sec) * 1000000000u + (uint64_t)b.tv_nsec - (uint64_t)a.tv_nsec;
     dut->collect(take);
 }
@@ -142,9 +150,11 @@ static struct tcp_pcb *open_one(uint16_t port, unsigned index)
 {
     int err;
     struct tcp_connect how = { .remote = net_addr_v4(BENCH_DUT_IP), .remote_port = port };
-    /* One address has 28,232 ports; more connections come from more addresses. */
-    how.local = net_addr_v4(BENCH_PEER_IP + index / 20000);
-    how.local_port = (uint16_t)(10000 + index % 20000);
+    /* More connections than an address has ports come from more addresses, then to another port. */
+    how.local = net_addr_v4(BENCH_PEER_IP + index / PORTS % IFACE_ADDRS);
+    how.local_port = (uint16_t)(10000 + index % PORTS);
+    if (index >= PORTS * IFACE_ADDRS)
+        how.remote_port = BENCH_DISCARD;
     struct tcp_pcb *pcb = tcp_connect(peer, &how, &err);
     if (!pcb) {
         fprintf(stderr, "netbench: connect: %d\n", err);
@@ -197,18 +207,25 @@ static uint64_t run_send(uint64_t operations, unsigned count)
     return received / SEGMENT;
 }
 
-static uint64_t run_echo(uint64_t operations, unsigned count)
+static void echo_some(uint64_t operations, unsigned count)
 {
-    open_all(BENCH_ECHO, count);
-    unsigned batch = count < 32 ? count : 32, next = 0;
-    uint64_t sent = 0;
-    while (sent < operations) {
-        for (unsigned k = 0; k < batch && sent < operations; k++, sent++)
+    static uint64_t sent, next;
+    unsigned batch = count < 32 ? count : 32;
+    for (uint64_t goal = sent + operations; sent < goal;) {
+        for (unsigned k = 0; k < batch && sent < goal; k++, sent++)
             send_echo(conns[next++ % count]);
         round_trip();
         while (received < sent * 64)
             round_trip();
     }
+}
+
+static uint64_t run_echo(uint64_t operations, unsigned count)
+{
+    open_all(BENCH_ECHO, count);
+    echo_some(count, count); /* until each has sent one, memory is still being cleared */
+    stack_ns = frames_in = frames_out = 0;
+    echo_some(operations, count);
     return operations;
 }
 
@@ -232,11 +249,12 @@ static uint64_t run_connect(uint64_t operations)
 int main(int argc, char **argv)
 {
     if (argc < 4) {
-        fprintf(stderr, "usage: netbench ours|ours-tso|lwip recv|send|echo|connect|memory OPERATIONS [CONNECTIONS]\n");
+        fprintf(stderr, "usage: netbench ours|ours-tso|lwip recv|send|send-acks|echo|connect|memory OPERATIONS [CONNECTIONS [STEP]]\n");
         return 1;
     }
     uint64_t operations = strtoull(argv[3], NULL, 0), done;
     unsigned count = argc > 4 ? (unsigned)atoi(argv[4]) : 1;
+    step_ns = argc > 5 ? strtoull(argv[5], NULL, 0) : step_ns;
     dut = strcmp(argv[1], "lwip") == 0 ? &bench_lwip : &bench_ours;
     struct net_config c = { .env = &bench_env, .memory_bytes = 16ull << 30 };
     peer_nic = (struct net_nic){ .ops = &peer_ops, .mtu = 1500, .offloads = NIC_TX_CHAIN };
@@ -255,9 +273,10 @@ int main(int argc, char **argv)
                (unsigned long long)((dut->memory_bytes() - before) / operations));
         return 0;
     }
+    ack_each = strcmp(argv[2], "send-acks") == 0;
     if (strcmp(argv[2], "recv") == 0)
         done = run_recv(operations, count);
-    else if (strcmp(argv[2], "send") == 0)
+    else if (strncmp(argv[2], "send", 4) == 0)
         done = run_send(operations, count);
     else if (strcmp(argv[2], "echo") == 0)
         done = run_echo(operations, count);
