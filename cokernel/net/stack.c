@@ -107,11 +107,13 @@ static unsigned receive(struct net_stack *ns)
         if (!i->nic || i->parent)
             continue;
         unsigned n = i->nic->ops->rx_burst(i->nic, frames, NET_BURST);
+        done += n;
+        if (net_unlikely(!ns->syn_tokens && n))
+            n = tcp_shed_syns(ns, frames, n);
         if (n > 1 && ns->flows.count >= PREFETCH_FLOWS)
             tcp_prefetch(ns, frames, n);
         for (unsigned k = 0; k < n; k++)
             eth_input(i, frames[k]);
-        done += n;
     }
     for (unsigned n = ns->loop_queue.count; n && (pb = pbuf_queue_pop(&ns->loop_queue)); n--, done++) {
         ns->loopback->counters.rx_frames++;

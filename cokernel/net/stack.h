@@ -112,6 +112,8 @@ struct net_stack {
     uint64_t challenge_refill_ns;
     uint32_t challenge_tokens;
     uint64_t cookie_until_ns;    /* cookies are accepted until then */
+    uint64_t syn_refill_ns;
+    uint32_t syn_tokens;
 };
 
 /* Unpredictable to anybody outside. */
@@ -139,6 +141,8 @@ void igmp_input(struct net_stack *ns, struct net_rx *rx);
 void icmp6_input(struct net_stack *ns, struct net_rx *rx);
 void udp_input(struct net_stack *ns, struct net_rx *rx);
 void tcp_input(struct net_stack *ns, struct net_rx *rx);
+/* During a flood: drops the SYNs of a burst before anything is spent on them. Returns how many frames remain. */
+unsigned tcp_shed_syns(struct net_stack *ns, struct pbuf **frames, unsigned count);
 /* Whole frames of a burst that tcp_input() will see soon. */
 void tcp_prefetch(struct net_stack *ns, struct pbuf **frames, unsigned count);
 

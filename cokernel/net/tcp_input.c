@@ -6,6 +6,10 @@
 
 #define OOW_ACK_NS (500 * NET_NS_PER_MS)     /* RFC 5961 7 leaves the limit open: one per connection in half a second */
 #define CHALLENGE_TOKENS 1000u
+/* SYNs that an instance looks at: what is beyond is a flood, whose answers must not cost those who are connected
+ * more than a part of the core's time. */
+#define SYN_INTERVAL_NS 5000u /* 200,000 a second, a third of what a core could open if it did nothing else */
+#define SYN_BURST 1024u
 #define PAWS_IDLE_NS (24ull * 24 * 3600 * NET_NS_PER_S) /* RFC 7323 5.5: 24 days */
 
 static bool parse(struct net_stack *ns, struct net_rx *rx, struct tcp_in *in)
@@ -90,6 +94,8 @@ static bool hash_ahead(struct net_stack *ns, struct pbuf *pb)
         return false;
     struct net_flow_key key = { .local = net_addr_v4_raw(load32(ip + 16)), .remote = net_addr_v4_raw(load32(ip + 12)),
                                 .local_port = get_be16(ip + 22), .remote_port = get_be16(ip + 20) };
+    if (ns->last_flow && net_flow_key_eq(&ns->last_flow->key, &key)) /* the same again: it is in the cache */
+        return false;
     pb->seq = net_flow_hash(&ns->flows.key, &key);
     pb->flags |= PBUF_HASHED;
     return true;
@@ -125,10 +131,54 @@ void tcp_prefetch(struct net_stack *ns, struct pbuf **frames, unsigned count)
     }
 }
 
+static void refill_syns(struct net_stack *ns)
+{
+    uint64_t refill = (ns->now_ns - ns->syn_refill_ns) / SYN_INTERVAL_NS;
+    if (refill) {
+        ns->syn_tokens = (uint32_t)net_min((uint64_t)SYN_BURST, ns->syn_tokens + refill);
+        ns->syn_refill_ns += refill * SYN_INTERVAL_NS;
+    }
+}
+
+static bool syn_allowed(struct net_stack *ns)
+{
+    refill_syns(ns);
+    if (!ns->syn_tokens) {
+        ns->counters.tcp_syn_dropped++;
+        return false;
+    }
+    ns->syn_tokens--;
+    return true;
+}
+
+unsigned tcp_shed_syns(struct net_stack *ns, struct pbuf **frames, unsigned count)
+{
+    unsigned kept = 0;
+    refill_syns(ns);
+    if (ns->syn_tokens)
+        return count;
+    for (unsigned k = 0; k < count; k++) {
+        struct pbuf *pb = frames[k];
+        const uint8_t *f = pb->data, *t = f + ETH_HEADER_BYTES + IP4_HEADER_BYTES;
+        if (pb->len >= ETH_HEADER_BYTES + IP4_HEADER_BYTES + TCP_HEADER_BYTES && load16(f + 12) == net_bswap16(ETH_TYPE_IP4) && f[14] == 0x45 &&
+            f[23] == IP_PROTO_TCP && (t[13] & (TCP_SYN | TCP_ACK)) == TCP_SYN) {
+            ns->counters.tcp_syn_dropped++;
+            pbuf_put(pb);
+        } else {
+            frames[kept++] = pb;
+        }
+    }
+    return kept;
+}
+
 void tcp_input(struct net_stack *ns, struct net_rx *rx)
 {
     struct tcp_in in;
     ns->counters.tcp_in++;
+    if (rx->pb->len >= TCP_HEADER_BYTES && net_unlikely((rx->pb->data[13] & (TCP_SYN | TCP_ACK)) == TCP_SYN) && !syn_allowed(ns)) {
+        pbuf_put(rx->pb);
+        return;
+    }
     if (!parse(ns, rx, &in)) {
         pbuf_put(rx->pb);
         return;

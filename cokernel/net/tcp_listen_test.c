@@ -184,6 +184,22 @@ static void what_nobody_accepted_has_no_events(void **state)
     tcp_abort(pcb);
 }
 
+static void a_flood_beyond_what_is_bearable_is_shed(void **state)
+{
+    struct kit_seg s;
+    k.now_ns += NET_NS_PER_S;
+    kit_run(&k);
+    flood(3000); /* at one moment */
+    assert_true(k.ns->counters.tcp_syn_dropped >= 3000 - 1024);
+    kit_send(&k, syn(5555, 100));
+    assert_int_equal(kit_last(&k, &s), 0);
+    kit_pass(&k, 10 * NET_NS_PER_MS);
+    kit_last(&k, &s);
+    kit_send(&k, syn(5555, 100)); /* and then it is over */
+    assert_int_equal(kit_last(&k, &s), 1);
+    assert_int_equal(s.flags, TCP_SYN | TCP_ACK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -197,6 +213,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(time_wait_answers_a_repeated_fin_and_ignores_resets, setup, teardown),
         cmocka_unit_test_setup_teardown(time_wait_gives_way_to_a_newer_connection, setup, teardown),
         cmocka_unit_test_setup_teardown(what_nobody_accepted_has_no_events, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_flood_beyond_what_is_bearable_is_shed, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,7 +3,8 @@
  * netbench STACK SCENARIO OPERATIONS [CONNECTIONS [STEP]]
  *   STACK     ours, ours-tso or lwip
  *   SCENARIO  recv, send (operations: full segments), send-acks (the same, each acknowledged alone), echo (64-byte round trips),
- *             connect (opened and closed), memory (connections, held idle)
+ *             connect (opened and closed), memory (connections, held idle), flood (as recv, and with
+ *             each segment a SYN from an address that nobody has), half-open (SYNs alone: memory)
  *   STEP      nanoseconds of the link's clock for each step (20000): how soon a connection's turn comes
  * Prints operations done, time inside the stack, frames each way. tools/netbench/report
  * runs it under callgrind, which counts dut_step()'s instructions.
@@ -17,7 +18,7 @@
 
 #include "cokernel/net/cksum.h"
 #include "cokernel/net/stack.h"
-#include "cokernel/net/tcp.h"
+#include "cokernel/net/tcp_internal.h"
 #include "tools/netbench/host.h"
 
 #define QUEUE 65536u
@@ -170,7 +171,7 @@ static void open_all(uint16_t port, unsigned count)
     conns = calloc(count, sizeof *conns);
     unsigned opened = 0;
     while (connected < count) {
-        while (opened < count && opened - connected < 100) {
+        while (opened < count && opened - connected < 4) { /* 200,000 a second: no flood */
             conns[opened] = open_one(port, opened);
             opened++;
         }
@@ -196,6 +197,55 @@ static uint64_t run_recv(uint64_t operations, unsigned count)
     }
     for (int k = 0; k < 50; k++)
         round_trip();
+    return operations;
+}
+
+/* A SYN from somewhere behind the gateway, another one each time. */
+static void inject_syn(void)
+{
+    static uint32_t n;
+    uint8_t f[74] = { [12] = 8, 0, 0x45, 0, 0, 60, [20] = 0x40, 0, 64, 6, [46] = 0xa0, TCP_SYN, 0xff, 0xff, [54] = 2, 4, 5, 0xb4, 4, 2, 8, 10, [70] = 1, 3, 3, 7 };
+    struct net_addr from = net_addr_v4(0xb0000000u | ++n * 2654435761u >> 4), to = net_addr_v4(BENCH_DUT_IP);
+    memcpy(f, bench_dut_mac, 6);
+    memcpy(f + 6, bench_peer_mac, 6);
+    store32(f + 26, from.w[3]);
+    store32(f + 30, to.w[3]);
+    store16(f + 24, cksum_finish(cksum_add(0, f + 14, 20)));
+    put_be16(f + 34, (uint16_t)(1024 + n % 60000));
+    put_be16(f + 36, BENCH_ECHO);
+    put_be32(f + 38, n * 40503u);
+    store16(f + 50, cksum_finish(cksum_add(cksum_pseudo(&from, &to, 6, 40), f + 34, 40)));
+    dut->prepare(f, sizeof f);
+    frames_in++;
+}
+
+static uint64_t run_flood(uint64_t operations)
+{
+    static uint8_t block[65536];
+    open_all(BENCH_DISCARD, 1);
+    uint64_t sent = 0, goal = operations * SEGMENT, answered = 0;
+    while (sent < goal) {
+        int64_t n = tcp_write(conns[0], block, (uint32_t)net_min((uint64_t)sizeof block, goal - sent));
+        sent += n > 0 ? (uint64_t)n : 0;
+        round_trip();
+        for (; answered < sent / SEGMENT; answered++)
+            inject_syn();
+    }
+    for (int k = 0; k < 50; k++)
+        round_trip();
+    return operations;
+}
+
+static uint64_t run_half_open(uint64_t operations)
+{
+    uint64_t before = dut->memory_bytes(), most = 0;
+    for (uint64_t k = 0; k < operations; k++) {
+        inject_syn();
+        if (k % 64 == 63)
+            round_trip();
+        most = net_max(most, dut->memory_bytes() - before);
+    }
+    printf("half-open %llu memory_bytes %llu\n", (unsigned long long)operations, (unsigned long long)most);
     return operations;
 }
 
@@ -249,7 +299,7 @@ static uint64_t run_connect(uint64_t operations)
 int main(int argc, char **argv)
 {
     if (argc < 4) {
-        fprintf(stderr, "usage: netbench ours|ours-tso|lwip recv|send|send-acks|echo|connect|memory OPERATIONS [CONNECTIONS [STEP]]\n");
+        fprintf(stderr, "usage: netbench ours|ours-tso|lwip recv|send|send-acks|echo|connect|memory|flood|half-open OPERATIONS [CONNECTIONS [STEP]]\n");
         return 1;
     }
     uint64_t operations = strtoull(argv[3], NULL, 0), done;
@@ -276,6 +326,10 @@ int main(int argc, char **argv)
     ack_each = strcmp(argv[2], "send-acks") == 0;
     if (strcmp(argv[2], "recv") == 0)
         done = run_recv(operations, count);
+    else if (strcmp(argv[2], "flood") == 0)
+        done = run_flood(operations);
+    else if (strcmp(argv[2], "half-open") == 0)
+        done = run_half_open(operations);
     else if (strncmp(argv[2], "send", 4) == 0)
         done = run_send(operations, count);
     else if (strcmp(argv[2], "echo") == 0)

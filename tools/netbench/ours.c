@@ -44,6 +44,8 @@ static void init(bool tso)
     stack = net_stack_create(&c);
     struct net_iface *i = net_iface_add(stack, &nic, "bench");
     net_iface_add_addr(i, &addr, 8, false);
+    struct net_addr gateway = net_addr_v4(BENCH_PEER_IP);
+    net_route_add(stack, &any, 0, &gateway, i, 0);
     for (unsigned k = 0; k < 3; k++) {
         struct tcp_listener *l = tcp_listen(stack, &any, ports[k], 1u << 20, &err);
         tcp_listener_set(l, TCP_OPT_NODELAY, 1);
