@@ -15,7 +15,9 @@
 #include "cokernel/net/nd.h"
 #include "cokernel/net/tcp_internal.h"
 #include "cokernel/net/wire.h"
-#include "tests/net/fuzz/frames.h"
+#include "tests/net/fuzz/fuzz.h"
+
+const char fuzz_corpus[] = "tests/net/fuzz/corpus";
 
 #define CONNS 4u
 

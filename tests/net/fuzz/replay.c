@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "tests/net/fuzz/frames.h"
+#include "tests/net/fuzz/fuzz.h"
 
 #define RANDOM_SCRIPTS 3000u
 
@@ -34,11 +34,11 @@ int main(int argc, char **argv)
             return 1;
     if (argc > 1)
         return 0;
-    DIR *dir = opendir("tests/net/fuzz/corpus");
+    DIR *dir = opendir(fuzz_corpus);
     struct dirent *e;
     while (dir && (e = readdir(dir))) {
         char path[512];
-        snprintf(path, sizeof path, "tests/net/fuzz/corpus/%s", e->d_name);
+        snprintf(path, sizeof path, "%s/%s", fuzz_corpus, e->d_name);
         if (e->d_name[0] != '.' && run_file(path) == 0)
             files++;
     }

@@ -11,9 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static uint64_t migrations;
+static uint64_t migrations, crashes;
 
 #define STALL_NS (20000ull * NET_NS_PER_S) /* several rounds of 15 retransmissions two minutes apart */
+#define NOTICE_NS (2000ull * NET_NS_PER_S) /* 15 retransmissions or probes at most two minutes apart */
 #define DRAIN_NS (200ull * NET_NS_PER_S)
 
 static void random_link(struct sim *sim)
@@ -100,6 +101,34 @@ static bool migrate(struct sim *sim, struct traffic *t, struct sim_node *spare)
     return true;
 }
 
+/* With keepalive, so that who only listens notices as well. */
+static void watch(struct traffic *t)
+{
+    static const struct { enum tcp_option option; int64_t value; } set[] = {
+        { TCP_OPT_KEEPIDLE_S, 30 }, { TCP_OPT_KEEPINTVL_S, 5 }, { TCP_OPT_KEEPCNT, 5 }, { TCP_OPT_KEEPALIVE, 1 },
+    };
+    for (unsigned i = 0; i < sizeof set / sizeof *set; i++) {
+        tcp_listener_set(t->listener, set[i].option, set[i].value);
+        for (unsigned k = 0; k < 2 * t->count; k += 2)
+            tcp_set(t->sides[k].pcb, set[i].option, set[i].value);
+    }
+}
+
+/* One of the two vanishes without a word, with all it had. */
+static struct sim_node *crash(struct sim *sim, struct traffic *t)
+{
+    bool server = sim_chance(sim, 500000);
+    struct sim_node *dead = server ? t->server : t->client;
+    dead->down = true;
+    dead->app = NULL;
+    for (unsigned k = server; k < 2 * t->count; k += 2) {
+        t->sides[k].pcb = NULL;
+        t->sides[k].aborted = true;
+    }
+    crashes++;
+    return dead;
+}
+
 static bool run(uint64_t seed, bool verbose)
 {
     static struct sim sim;
@@ -122,7 +151,8 @@ static bool run(uint64_t seed, bool verbose)
         spare->down = true;
     }
     uint64_t migrate_after = sim_below(&sim, 400), steps = 0;
-    bool migrated = false;
+    bool migrated = false, will_crash = !spare && sim_chance(&sim, 100000);
+    struct sim_node *dead = NULL;
     unsigned count = 1 + sim_below(&sim, sim_chance(&sim, 200000) ? 30 : 3);
     uint64_t bytes = sim.link.loss_ppm >= 50000 ? 50000 : 2000000 >> sim_below(&sim, 8);
     if (verbose)
@@ -131,6 +161,8 @@ static bool run(uint64_t seed, bool verbose)
                sim.link.queue_bytes, sim.link.loss_ppm, sim.link.burst_loss, sim.link.reorder_ppm, sim.link.dup_ppm, sim.link.corrupt_ppm, v6 ? 6 : 4);
     traffic_start(&t, &sim, a, b, count, bytes, v6);
     uint64_t deadline = sim.now_ns + STALL_NS;
+    if (will_crash && !t.failed)
+        watch(&t);
     char why[256] = "";
     bool ok = true;
     while (!t.failed && !traffic_done(&t) && sim.now_ns < deadline) {
@@ -138,6 +170,10 @@ static bool run(uint64_t seed, bool verbose)
         sim_kick(&sim);
         if (!sim_step(&sim))
             break;
+        if (will_crash && !dead && ++steps > migrate_after) {
+            dead = crash(&sim, &t);
+            deadline = sim.now_ns + NOTICE_NS;
+        }
         if (spare && !migrated && ++steps > migrate_after) {
             if (!migrate(&sim, &t, spare)) {
                 t.failed = true;
@@ -152,7 +188,7 @@ static bool run(uint64_t seed, bool verbose)
         dump(&t.sides[k]);
     for (unsigned k = 0; k < 2 * count && !t.failed; k++) {
         struct traffic_side *s = &t.sides[k], *o = &t.sides[k ^ 1];
-        bool lossy = sim.link.loss_ppm || sim.link.queue_bytes || sim.link.corrupt_ppm;
+        bool lossy = !dead && (sim.link.loss_ppm || sim.link.queue_bytes || sim.link.corrupt_ppm);
         if (s->pcb && !o->pcb && lossy && !tcp_readable_bytes(s->pcb) && s->sent == s->to_send && !s->pcb->rtx_head) {
             tcp_abort(s->pcb); /* half open: its peer gave up and the reset was lost; only a keepalive would tell */
             s->pcb = NULL;
@@ -179,9 +215,10 @@ static bool run(uint64_t seed, bool verbose)
         tcp_listener_close(t.listener);
         sim.link = (struct sim_link){ .delay_ns = 1000 };
         uint64_t until = sim.now_ns + DRAIN_NS * 10;
-        while (sim.now_ns < until && (leaked(a, why, sizeof why) || leaked(b, why, sizeof why) || (spare && leaked(spare, why, sizeof why))) && sim_step(&sim))
-            ;
-        ok = !leaked(a, why, sizeof why) && !leaked(b, why, sizeof why) && (!spare || !leaked(spare, why, sizeof why));
+        do
+            ok = (a == dead || !leaked(a, why, sizeof why)) && (b == dead || !leaked(b, why, sizeof why)) &&
+                 (!spare || !leaked(spare, why, sizeof why));
+        while (!ok && sim.now_ns < until && sim_step(&sim));
     }
     if (verbose && ok)
         printf("  ok at %llu ms, %llu frames, %llu lost\n", (unsigned long long)(sim.now_ns / 1000000), (unsigned long long)sim.frames,
@@ -197,7 +234,7 @@ int main(int argc, char **argv)
     uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 0) : 1, count = argc > 2 ? strtoull(argv[2], NULL, 0) : 200, failed = 0;
     for (uint64_t seed = first; seed < first + count && failed < 20; seed++)
         failed += !run(seed, count == 1);
-    printf("sim: %llu seeds from %llu, %llu with connections moved, %llu failed\n", (unsigned long long)count, (unsigned long long)first,
-           (unsigned long long)migrations, (unsigned long long)failed);
+    printf("sim: %llu seeds from %llu, %llu with connections moved, %llu with a crash, %llu failed\n", (unsigned long long)count,
+           (unsigned long long)first, (unsigned long long)migrations, (unsigned long long)crashes, (unsigned long long)failed);
     return failed != 0;
 }
