@@ -57,7 +57,7 @@ OTR_ASSERT_AT(struct otr_slot, sig_pending, 72);
 
 /* Numbers of otr_slot.nr that are not Linux calls: requests to the proxy. */
 #define OTR_CALL_BASE    0x40000000u
-#define OTR_CALL_FILL    (OTR_CALL_BASE + 0) /* read the segments of the mailbox in, build the stack */
+#define OTR_CALL_FILL    (OTR_CALL_BASE + 0) /* build the program's first stack */
 #define OTR_CALL_EXEC    (OTR_CALL_BASE + 1) /* arg path, argv, envp, directory, AT_* flags: describe
                                                it in the mailbox */
 #define OTR_CALL_TWINS   (OTR_CALL_BASE + 2) /* arg0 count: make that many more twins; result: made */
@@ -72,6 +72,25 @@ OTR_ASSERT_AT(struct otr_slot, sig_pending, 72);
 #define OTR_CALL_TRACE   (OTR_CALL_BASE + 0x10000) /* + number of a call that begins; its arguments */
 #define OTR_CALL_FACTS (OTR_CALL_BASE + 8) /* the mailbox has (more) facts; answer to -OTR_NEED_FACTS */
 #define OTR_NEED_FACTS 513  /* a result: the call goes on when the mailbox has facts */
+#define OTR_CALL_FILE    (OTR_CALL_BASE + 9) /* arg0 a descriptor or OTR_FILE_*, arg1 OTR_PROT_*; arg2 to
+                                               arg5: files to close first (0: none). Result: its number
+                                               for OTR_CALL_FETCH; 0: it reads as zeroes (/dev/zero) */
+#define OTR_CALL_FETCH   (OTR_CALL_BASE + 10) /* arg0: which of otr_ctx_private.fetch is to be done */
+#define OTR_CALL_SHARE   (OTR_CALL_BASE + 11) /* arg0 address, arg1 bytes, arg2 PROT_*, arg3 MAP_*, arg4
+                                               descriptor, arg5 offset: the proxy makes this shared
+                                               mapping at the address */
+#define OTR_CALL_UNSHARE (OTR_CALL_BASE + 12) /* arg0 address, arg1 bytes: the program's own memory again */
+#define OTR_CALL_GRANT   (OTR_CALL_BASE + 13) /* arg0 address, arg1 pages that must come, arg2 1 to write:
+                                               OTR_IOC_GRANT */
+#define OTR_CALL_SHMAT   (OTR_CALL_BASE + 14) /* arg0 id, arg1 address, arg2 SHM_*: attach there;
+                                               address 0: the segment's size */
+#define OTR_CALL_REMAP   (OTR_CALL_BASE + 15) /* arg0 old address, arg1 old bytes, arg2 bytes, arg3
+                                               address: mremap of a shared mapping */
+#define OTR_CALL_LIMIT   (OTR_CALL_BASE + 16) /* arg0 RLIMIT_AS, _DATA or _MEMLOCK: the soft limit; INT64_MAX:
+                                               there is none, or the caller may pass it */
+#define OTR_FILE_EXE         (~0ull)        /* the program that is being started */
+#define OTR_FILE_INTERPRETER (~0ull - 1)    /* its dynamic loader */
+#define OTR_FILE_NONE        (~0ull - 2)    /* only close */
 #define OTR_AGAIN 512       /* a result: not executed, a signal was on its way */
 #define OTR_SIG_DEFAULT 0u
 #define OTR_SIG_IGNORE  1u
@@ -93,19 +112,55 @@ struct otr_zap {
 	uint64_t start;
 	uint64_t end;
 };
+
+/*
+ * Pages of a file, read by the host into frames of the partition that nobody
+ * else uses meanwhile. The co-kernel writes a request and sets POSTED; a twin
+ * that was told its number (OTR_CALL_FETCH), or a fault in the proxy that was
+ * answered with it, has the host execute it: BUSY, then DONE. A request that
+ * nobody has begun is taken back by POSTED to FREE. All of it lies where no
+ * program can write.
+ */
+#define OTR_FETCH_COUNT  16u
+#define OTR_FETCH_MOST   (1ull << 21)   /* bytes of one */
+#define OTR_FETCH_FREE   0u
+#define OTR_FETCH_POSTED 1u
+#define OTR_FETCH_BUSY   2u
+#define OTR_FETCH_DONE   3u
+struct otr_fetch {
+	uint32_t state;             /* both, by compare and exchange; OTR_FETCH_* */
+	uint32_t file;              /* co-kernel; what OTR_CALL_FILE answered */
+	uint64_t offset;            /* co-kernel; in the file, page aligned */
+	uint64_t phys;              /* co-kernel; page aligned */
+	uint64_t bytes;             /* co-kernel; multiple of the page size, at most OTR_FETCH_MOST */
+	int64_t  result;            /* host; bytes read, less at the file's end, or -errno */
+	uint64_t reserved;          /* 0 */
+};
+OTR_ASSERT_SIZE(struct otr_fetch, 48);
+
+#define OTR_GRANT_COUNT 64u
+
 struct otr_ctx_private {
 	uint64_t zap_tail;          /* co-kernel, release */
 	uint64_t reserved0[7];
 	uint64_t zap_head;          /* host, release: all below are applied and unpinned */
 	uint64_t reserved1[7];
 	struct otr_zap zap[OTR_ZAP_COUNT]; /* co-kernel; entry seq % OTR_ZAP_COUNT */
-	uint64_t reserved2[240];
+	struct otr_fetch fetch[OTR_FETCH_COUNT];
+	/* host, before OTR_MSG_GRANT: frames of Linux's, physical address and flags */
+	uint64_t grant[OTR_GRANT_COUNT];
+	uint64_t reserved2[80];
 };
+#define OTR_GRANT_VALID 1ull
+#define OTR_GRANT_WRITE 2ull
 OTR_ASSERT_SIZE(struct otr_ctx_private, 4096);
 
 /* Mailbox page: what to exec. Written by the proxy before OTR_IOC_START or as
  * the answer to OTR_CALL_EXEC; copied once and checked by the co-kernel. */
 #define OTR_EXEC_SEGMENTS 64u
+#define OTR_SEGMENT_ZERO        0u  /* fresh memory */
+#define OTR_SEGMENT_EXE         1u  /* of OTR_FILE_EXE */
+#define OTR_SEGMENT_INTERPRETER 2u  /* of OTR_FILE_INTERPRETER */
 #define OTR_PROT_READ  1u
 #define OTR_PROT_WRITE 2u
 #define OTR_PROT_EXEC  4u
@@ -113,10 +168,13 @@ OTR_ASSERT_SIZE(struct otr_ctx_private, 4096);
 struct otr_exec_segment {
 	uint64_t start;             /* page aligned */
 	uint64_t end;               /* page aligned */
-	uint32_t prot;              /* OTR_PROT_*, in force after OTR_CALL_FILL */
-	uint32_t reserved;          /* 0 */
+	uint32_t prot;              /* OTR_PROT_* */
+	uint32_t from;              /* OTR_SEGMENT_* */
+	uint64_t offset;            /* of `start` in the file, page aligned */
+	uint64_t file_bytes;        /* from `start` on; what follows is zero. UINT64_MAX: the file
+	                               as it goes on */
 };
-OTR_ASSERT_SIZE(struct otr_exec_segment, 24);
+OTR_ASSERT_SIZE(struct otr_exec_segment, 40);
 
 #define OTR_EXEC_TRACE 1ull     /* tell the twin of each call: OTR_CALL_TRACE, OTR_CALL_TRACED */
 #define OTR_EXEC_COUNT 2ull     /* only when it is over, but of those that do not return */
@@ -136,12 +194,14 @@ struct otr_exec {
 	uint64_t fork_token;        /* not 0: no segments; a copy of the process that posted
 	                               OTR_CALL_FORK with this token */
 	uint64_t flags;             /* OTR_EXEC_* */
-	uint64_t reserved[3];
+	uint64_t limit_as;          /* RLIMIT_AS and RLIMIT_DATA, which hold for the program and not */
+	uint64_t limit_data;        /* for its proxy */
+	uint64_t reserved;
 	struct otr_exec_segment segment[OTR_EXEC_SEGMENTS];
 };
 /* What a program reads about itself, for the files of /proc and /sys that the proxy
  * writes itself. Areas come in pieces, ascending, a piece a OTR_CALL_FACTS. */
-#define OTR_FACTS_AREAS 64u
+#define OTR_FACTS_AREAS 48u
 #define OTR_FACTS_CPU_WORDS 16u
 struct otr_area {
 	uint64_t start;
@@ -166,16 +226,16 @@ struct otr_facts {
 	uint32_t more;              /* 1: another piece follows */
 	struct otr_area area[OTR_FACTS_AREAS];
 };
-OTR_ASSERT_SIZE(struct otr_facts, 1736);
+OTR_ASSERT_SIZE(struct otr_facts, 1352);
 
 struct otr_ctx_mailbox {
 	struct otr_exec exec;
 	/* Written by the co-kernel before OTR_CALL_FILL, for the auxiliary vector. */
 	uint64_t vdso;              /* AT_SYSINFO_EHDR, 0: none */
 	struct otr_facts facts;     /* by the co-kernel before OTR_CALL_FACTS */
-	uint64_t reserved[86];
+	uint64_t reserved[6];
 };
-OTR_ASSERT_SIZE(struct otr_exec, 1664);
+OTR_ASSERT_SIZE(struct otr_exec, 2688);
 OTR_ASSERT_SIZE(struct otr_ctx_mailbox, 4096);
 
 #endif

@@ -79,9 +79,18 @@ OTR_ASSERT_SIZE(struct otr_wake, 64);
 #define OTR_MSG_PROC_STOP   11u  /* arg0 context id: stop all its threads */
 #define OTR_MSG_PROC_CONT   12u  /* arg0 context id */
 #define OTR_MSG_PROC_FAULT  13u  /* arg0 context id, arg1 address, arg2 1 for a write: make
-                                    the page present (and private and writable) or -EFAULT */
+                                    the page present (and private and writable) or -EFAULT.
+                                    Reply arg1: 0, or 1 + the otr_fetch to be done first; then
+                                    ask again */
 #define OTR_MSG_PROC_SLOTS  14u  /* arg0 context id, arg1 page number: one more slot page */
 #define OTR_MSG_PROC_TWIN   15u  /* arg0 context id, arg1 slot, arg2 tid: a twin waits there */
+#define OTR_MSG_GRANT       17u  /* arg0 context id, arg1 address, arg2 pages, of which
+                                    otr_ctx_private.grant names the frames: it may use them for
+                                    these addresses until they are revoked. arg3 device, arg4
+                                    inode, arg5 page in it: what the first one is, the same for
+                                    everybody who maps it */
+#define OTR_MSG_REVOKE      18u  /* arg0 context id, arg1 start, arg2 end: grants there end; the
+                                    answer says that nothing uses them any more */
 #define OTR_MSG_TEST        16u  /* arg0 OTR_TEST_*: misbehave, for the tests */
 
 /* ---- Co-kernel to host ---- */

@@ -216,13 +216,42 @@ struct otr_ioc_wait {
 };
 OTR_ASSERT_SIZE(struct otr_ioc_wait, 32);
 
-/* For kick (ring a sleeping caller), zap (apply zaps), start, stop, cont. */
+/* For kick (ring a sleeping caller), zap (apply zaps), start, stop, cont, fetch. */
 struct otr_ioc_slot {
 	struct otr_req req;
-	uint32_t slot;              /* kick: which */
+	uint32_t slot;              /* kick, fetch: which */
 	uint32_t signal;            /* 0 */
 };
 OTR_ASSERT_SIZE(struct otr_ioc_slot, 24);
+
+/* A file that the program maps: the module keeps it, under a number. */
+struct otr_ioc_file {
+	struct otr_req req;
+	int32_t  fd;                /* -1: only close */
+	uint32_t prot;              /* PROT_* that the mapping wants */
+	uint32_t number;            /* out; 0: it reads as zeroes */
+	uint32_t close[4];          /* numbers to forget first, 0: none */
+	uint32_t reserved;
+};
+OTR_ASSERT_SIZE(struct otr_ioc_file, 48);
+
+/* In a forked child, after ATTACH: takes over the files of the parent's context,
+ * under their numbers. */
+struct otr_ioc_inherit {
+	struct otr_req req;
+	int32_t  fd;                /* the parent's context */
+	uint32_t reserved;
+};
+OTR_ASSERT_SIZE(struct otr_ioc_inherit, 24);
+
+/* Grants pages of a shared mapping of Linux's at the program's addresses. */
+struct otr_ioc_grant {
+	struct otr_req req;
+	uint64_t addr;              /* page aligned */
+	uint32_t must;              /* pages that must come; more come if they are there */
+	uint32_t write;             /* 1: to be written */
+};
+OTR_ASSERT_SIZE(struct otr_ioc_grant, 32);
 
 #define OTR_IOC_ATTACH     OTR_IOC(32, struct otr_ioc_attach)
 #define OTR_IOC_TWIN       OTR_IOC(33, struct otr_ioc_twin)
@@ -232,5 +261,9 @@ OTR_ASSERT_SIZE(struct otr_ioc_slot, 24);
 #define OTR_IOC_ZAP        OTR_IOC(37, struct otr_ioc_slot)
 #define OTR_IOC_STOP       OTR_IOC(38, struct otr_ioc_slot)
 #define OTR_IOC_CONT       OTR_IOC(39, struct otr_ioc_slot)
+#define OTR_IOC_FILE       OTR_IOC(40, struct otr_ioc_file)
+#define OTR_IOC_FETCH      OTR_IOC(41, struct otr_ioc_slot)
+#define OTR_IOC_INHERIT    OTR_IOC(42, struct otr_ioc_inherit)
+#define OTR_IOC_GRANT      OTR_IOC(43, struct otr_ioc_grant)
 
 #endif

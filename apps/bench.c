@@ -9,6 +9,10 @@
  *   null        a trivial call (getpid by number)
  *   yield       sched_yield with nothing else to run
  *   clock       clock_gettime(CLOCK_MONOTONIC) by number
+ *   vdso        the same through libc
+ *   fork        fork, _exit, wait
+ *   exec        fork, execv of /bin/true, wait
+ *   python      the same with python3 -c pass
  *   pread       4 KiB from FILE at offset 0
  *   write       1 byte to /dev/null
  *   pread-busy, write-busy   the same while another thread of the program
@@ -32,6 +36,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -59,6 +64,25 @@ static void op_mmap(void)
 
 	munmap(p, 65536);
 }
+
+static void run(char **argv)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid) {
+		if (argv)
+			execv(argv[0], argv);
+		_exit(argv ? 127 : 0);
+	}
+	if (waitpid(pid, &status, 0) != pid || status)
+		exit(3);
+}
+
+static void op_fork(void) { run(NULL); }
+static void op_exec(void) { run((char *[]){ "/bin/true", NULL }); }
+static void op_python(void) { run((char *[]){ "/usr/bin/python3", "-c", "pass", NULL }); }
+static void op_vdso(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); }
 
 static void *nothing(void *arg) { return arg; }
 
@@ -209,6 +233,7 @@ int main(int argc, char **argv)
 	static const struct { const char *name; void (*op)(void); } ops[] = {
 		{ "null", op_null }, { "yield", op_yield }, { "clock", op_clock }, { "pread", op_pread },
 		{ "write", op_write }, { "touch", op_touch }, { "mmap", op_mmap }, { "thread", op_thread },
+		{ "fork", op_fork }, { "exec", op_exec }, { "python", op_python }, { "vdso", op_vdso },
 		{ "loop", op_loop }, { "futex", op_futex }, { "pread-busy", op_pread }, { "write-busy", op_write },
 	};
 	const char *name = argc > 1 ? argv[1] : "";

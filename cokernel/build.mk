@@ -3,7 +3,7 @@
 
 COKERNEL_SRC := $(wildcard cokernel/arch/x86_64/*.c cokernel/arch/x86_64/*.S \
                   cokernel/core/*.c cokernel/ipc/*.c cokernel/mm/*.c cokernel/sched/*.c libpoxis/*.c) \
-                cokernel/lib/string.c cokernel/lib/format.c cokernel/lib/tree.c
+                libpoxis/vdso/image.S cokernel/lib/string.c cokernel/lib/format.c cokernel/lib/tree.c
 COKERNEL_SRC := $(filter-out %_test.c,$(COKERNEL_SRC))
 COKERNEL_OBJ := $(call objs,cok,$(COKERNEL_SRC))
 COKERNEL_LDS := cokernel/arch/x86_64/link.ld

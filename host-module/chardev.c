@@ -28,6 +28,9 @@ union otr_any {
 	struct otr_ioc_twin twin;
 	struct otr_ioc_wait wait;
 	struct otr_ioc_slot slot;
+	struct otr_ioc_file file;
+	struct otr_ioc_inherit inherit;
+	struct otr_ioc_grant grant;
 };
 
 typedef int (*otr_op)(struct file *file, union otr_any *a, struct otr_note *note);
@@ -302,6 +305,30 @@ static int do_zap(struct file *file, union otr_any *a, struct otr_note *note)
 	return otr_ctx_zap(file, note);
 }
 
+static int do_file(struct file *file, union otr_any *a, struct otr_note *note)
+{
+	if (a->file.reserved)
+		return otr_refuse(note, -EINVAL, "a reserved field is not 0");
+	return otr_ctx_file(file, &a->file, note);
+}
+
+static int do_fetch(struct file *file, union otr_any *a, struct otr_note *note)
+{
+	return otr_ctx_fetch(file, a->slot.slot, note);
+}
+
+static int do_inherit(struct file *file, union otr_any *a, struct otr_note *note)
+{
+	if (a->inherit.reserved)
+		return otr_refuse(note, -EINVAL, "a reserved field is not 0");
+	return otr_ctx_inherit(file, &a->inherit, note);
+}
+
+static int do_grant(struct file *file, union otr_any *a, struct otr_note *note)
+{
+	return otr_ctx_grant(file, &a->grant, note);
+}
+
 static int do_stop(struct file *file, union otr_any *a, struct otr_note *note)
 {
 	return otr_ctx_stop(file, true, note);
@@ -343,6 +370,10 @@ static const struct {
 	[37] = { do_zap, sizeof(struct otr_ioc_slot), RUN },
 	[38] = { do_stop, sizeof(struct otr_ioc_slot), RUN },
 	[39] = { do_cont, sizeof(struct otr_ioc_slot), RUN },
+	[40] = { do_file, sizeof(struct otr_ioc_file), RUN },
+	[41] = { do_fetch, sizeof(struct otr_ioc_slot), RUN },
+	[42] = { do_inherit, sizeof(struct otr_ioc_inherit), RUN },
+	[43] = { do_grant, sizeof(struct otr_ioc_grant), RUN },
 };
 
 static void tell(const struct otr_req *req, const struct otr_note *note)

@@ -29,6 +29,13 @@ static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
 #define OTR_HUGE_IS_PMD(order) ((order) == PMD_ORDER)
 #endif
 
+/* Faults under the lock of one VMA came in 6.4. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
+#define OTR_FAULT_VMA_LOCK 0
+#else
+#define OTR_FAULT_VMA_LOCK FAULT_FLAG_VMA_LOCK
+#endif
+
 /* pte_offset_map() of a page table that may go away became the rule in 6.5;
  * nothing here needs it. page_mapcount() lost its users in 6.12. */
 static inline int otr_page_maps(struct page *page)

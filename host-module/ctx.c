@@ -64,13 +64,20 @@ static void ctx_free(struct kref *ref)
 	struct otr_context *c = container_of(ref, struct otr_context, ref);
 
 	otr_zap_fini(c);
+	otr_files_fini(c);
+	otr_share_fini(c);
 	iput(c->inode);
 	put_pid(c->pid);
 	otr_partition_put(c->p);
 	kfree(c);
 }
 
-static void ctx_put(struct otr_context *c)
+void otr_ctx_get(struct otr_context *c)
+{
+	kref_get(&c->ref);
+}
+
+void otr_ctx_put(struct otr_context *c)
 {
 	kref_put(&c->ref, ctx_free);
 }
@@ -154,7 +161,7 @@ static void unlink_context(struct otr_context *c)
 	mutex_unlock(&p->ctx_lock);
 	atomic_dec(&p->ctx_count);
 	wake_up_all(&p->ctx_wait);
-	ctx_put(c);	/* the list's */
+	otr_ctx_put(c);	/* the list's */
 }
 
 static void release_work(struct work_struct *work)
@@ -169,10 +176,11 @@ static void release_work(struct work_struct *work)
 	up_write(&c->life);
 	cancel_work_sync(&c->stop_work);
 	cancel_delayed_work_sync(&c->zap_work);
+	otr_share_end(c);
 	wait_unpinned(c);
 	reap(c);
 	unlink_context(c);
-	ctx_put(c);		/* the work's */
+	otr_ctx_put(c);		/* the work's */
 }
 
 /* ---- What the co-kernel and the partition tell ---- */
@@ -202,7 +210,7 @@ void otr_ctx_exit(struct otr_partition *p, u32 id, u32 status)
 		return;
 	}
 	set_exited(c, status & 0xffff);
-	ctx_put(c);
+	otr_ctx_put(c);
 }
 
 /* Whether there is such a program. */
@@ -212,11 +220,14 @@ bool otr_ctx_zap_hint(struct otr_partition *p, u32 id)
 
 	if (!c)
 		return false;
-	down_read(&c->life);
-	if (!c->detached)
-		mod_delayed_work(otr_wq, &c->zap_work, 0);
-	up_read(&c->life);
-	ctx_put(c);
+	/* A release that is under way zaps everything; it may be waiting for a
+	 * thread that waits for the doorbell thread, which we are. */
+	if (down_read_trylock(&c->life)) {
+		if (!c->detached)
+			mod_delayed_work(otr_wq, &c->zap_work, 0);
+		up_read(&c->life);
+	}
+	otr_ctx_put(c);
 	return true;
 }
 
@@ -228,6 +239,7 @@ void otr_ctx_crashed(struct otr_partition *p)
 	mutex_lock(&p->ctx_lock);
 	list_for_each_entry(c, &p->contexts, link) {
 		WRITE_ONCE(c->dead, true);
+		wake_up_all(&c->fetch_wait);
 		set_exited(c, SIGKILL_STATUS);
 	}
 	mutex_unlock(&p->ctx_lock);
@@ -326,6 +338,8 @@ static struct otr_context *ctx_alloc(struct otr_partition *p, struct inode *inod
 	INIT_WORK(&c->release_work, release_work);
 	INIT_WORK(&c->stop_work, otr_ctx_stop_work);
 	otr_zap_init(c);
+	otr_files_init(c);
+	otr_share_init(c);
 	get_device(&p->dev);
 	c->p = p;
 	ihold(inode);
@@ -438,7 +452,7 @@ static int attach(struct otr_file *f, struct otr_ioc_attach *req, struct otr_not
 	if (!ret)
 		ret = create_remote(c, note);
 	if (ret) {
-		ctx_put(c);
+		otr_ctx_put(c);
 		goto put;
 	}
 	f->ctx = c;
@@ -515,7 +529,7 @@ void otr_ctx_close(struct file *file)
 
 	if (f->ctx) {
 		otr_ctx_begin_release(f->ctx);
-		ctx_put(f->ctx);
+		otr_ctx_put(f->ctx);
 	}
 	iput(f->inode);
 	kfree(f);

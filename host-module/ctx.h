@@ -5,9 +5,13 @@
  *   ctx_call.c  twins, slots, wait, kick, start, stop
  *   ctx_vm.c    the unified address space: mappings and faults
  *   ctx_zap.c   removal of translations, and what Linux still pins
+ *   ctx_file.c  files that the program maps
+ *   ctx_share.c memory of Linux's that it shares
  */
 #ifndef OUTRIGGER_CTX_H
 #define OUTRIGGER_CTX_H
+
+#include <linux/mmu_notifier.h>
 
 #include "outrigger.h"
 
@@ -71,6 +75,20 @@ struct otr_context {
 	u32 slot_pages;              /* only grows until the release */
 	struct otr_slot_page *slots[OTR_CTX_SLOT_PAGES];
 
+	/* Files; see ctx_file.c */
+	struct mutex files_lock;
+	struct xarray files;         /* by number: struct file */
+	struct xarray file_numbers;  /* by struct file's address: number */
+	u32 next_file;
+	wait_queue_head_t fetch_wait;
+
+	/* Grants; see ctx_share.c */
+	struct mutex mirror_lock;
+	bool mirrored;               /* mirror_lock: the notifier is in */
+	struct mmu_interval_notifier mirror;
+	struct mutex grant_lock;
+	struct xarray grants;        /* by page number: pfn; grant_lock */
+
 	/* Zaps; see ctx_zap.c */
 	struct rw_semaphore zap_lock;
 	struct xarray frames;        /* by page number: pfn << 1 | huge */
@@ -97,6 +115,8 @@ struct otr_file {
 /* ctx.c. The file's context with `life` held for reading, or an error. */
 struct otr_context *otr_ctx_enter(struct file *file, struct otr_note *note);
 void otr_ctx_leave(struct otr_context *c);
+void otr_ctx_get(struct otr_context *c);
+void otr_ctx_put(struct otr_context *c);
 void otr_ctx_begin_release(struct otr_context *c);
 int otr_ctx_page_alloc(struct otr_partition *p, u32 *page);
 void otr_ctx_page_free(struct otr_partition *p, u32 page);
@@ -110,6 +130,16 @@ void otr_ctx_stop_work(struct work_struct *work);
 
 /* ctx_vm.c */
 bool otr_ctx_user_page(struct otr_context *c, u32 page);
+
+/* ctx_file.c */
+void otr_files_init(struct otr_context *c);
+void otr_files_fini(struct otr_context *c);
+int otr_fetch_run(struct otr_context *c, u32 index);
+
+/* ctx_share.c */
+void otr_share_init(struct otr_context *c);
+void otr_share_end(struct otr_context *c);
+void otr_share_fini(struct otr_context *c);
 
 /* ctx_zap.c */
 void otr_zap_init(struct otr_context *c);

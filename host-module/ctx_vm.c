@@ -16,6 +16,7 @@
  * page_mkwrite, where the kernel makes the entry writable only if it is still
  * the one we looked at.
  */
+#include <linux/delay.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/pfn_t.h>
@@ -68,6 +69,10 @@ static int walk(struct otr_context *c, u64 addr, struct frame *f)
 		entry = READ_ONCE(((u64 *)__va(table))[(addr >> shift) & 511]);
 		if (!(entry & OTR_PTE_P) || !(entry & OTR_PTE_U))
 			return -ENOENT;
+		/* Linux's own memory is mapped by the proxy itself. */
+		if (shift == 12 && entry & OTR_PTE_GRANT &&
+		    !otr_memory_owns(c->p, entry & OTR_PTE_ADDR, PAGE_SIZE, NULL))
+			return -ENOENT;
 		f->writable &= !!(entry & OTR_PTE_W);
 		if (shift == 12 || ((entry & OTR_PTE_PS) && shift < 39))
 			return take_leaf(c, entry, addr, 1ull << shift, f);
@@ -77,16 +82,52 @@ static int walk(struct otr_context *c, u64 addr, struct frame *f)
 
 /* ---- Asking for a page ---- */
 
+enum fetch { FETCH_UNLOCKED, FETCH_HERE, FETCH_NOT };
+
+/* A piece of a file is to be read first. While that happens mmap_lock is let go,
+ * where the caller allows it: some file systems touch user memory under the locks
+ * that reading takes. */
+static vm_fault_t fetch(struct otr_context *c, struct vm_fault *vmf, u32 index, enum fetch how)
+{
+	struct mm_struct *mm = vmf->vma->vm_mm;
+	bool drop = how == FETCH_UNLOCKED && (vmf->flags & FAULT_FLAG_ALLOW_RETRY) &&
+		    !(vmf->flags & (FAULT_FLAG_RETRY_NOWAIT | OTR_FAULT_VMA_LOCK));
+	int ret = -ESRCH;
+
+	if (how == FETCH_NOT)
+		return VM_FAULT_FALLBACK;
+	if (drop) {
+		otr_ctx_get(c);
+		mmap_read_unlock(mm);
+	}
+	down_read(&c->life);
+	if (!c->detached && !READ_ONCE(c->dead))
+		ret = otr_fetch_run(c, index);
+	up_read(&c->life);
+	if (drop) {
+		otr_ctx_put(c);
+		return VM_FAULT_RETRY;
+	}
+	return ret ? VM_FAULT_SIGBUS : 0;
+}
+
 /* Has the co-kernel make the page present (and private and writable). Sleeps,
  * bounded and killable, without zap_lock. 0: look again. */
-static vm_fault_t ask(struct otr_context *c, u64 addr, bool write)
+static vm_fault_t ask(struct otr_context *c, struct vm_fault *vmf, bool write, enum fetch how)
 {
-	struct otr_msg msg = { .type = OTR_MSG_PROC_FAULT, .arg = { c->id, addr, write } };
-	int ret = otr_request(c->p, &msg, NULL, OTR_FAULT_TIMEOUT_MS, true);
+	struct otr_msg reply, msg = {
+		.type = OTR_MSG_PROC_FAULT, .arg = { c->id, vmf->address & PAGE_MASK, write },
+	};
+	unsigned long stop = jiffies + msecs_to_jiffies(OTR_FAULT_TIMEOUT_MS);
+	int ret;
 
-	if (!ret)
-		return 0;
-	return ret == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
+	/* -EAGAIN: the page is being moved, or too much is being read. */
+	while ((ret = otr_request(c->p, &msg, &reply, OTR_FAULT_TIMEOUT_MS, true)) == -EAGAIN &&
+	       time_before(jiffies, stop) && !fatal_signal_pending(current))
+		msleep(1);
+	if (ret)
+		return ret == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
+	return reply.arg[1] ? fetch(c, vmf, reply.arg[1] - 1, how) : 0;
 }
 
 /* The context of a fault, with `life` and zap_lock held for reading. */
@@ -150,7 +191,7 @@ static vm_fault_t user_fault(struct vm_fault *vmf)
 		leave(c);
 		if (err == -EPROTO)
 			return VM_FAULT_SIGBUS;
-		ret = ask(c, addr, write);
+		ret = ask(c, vmf, write, FETCH_UNLOCKED);
 		if (ret)
 			return ret;
 	}
@@ -207,7 +248,7 @@ static OTR_HUGE_FAULT(user_huge_fault, vmf, order)
 		leave(c);
 		if (err == -EPROTO)
 			return VM_FAULT_SIGBUS;
-		ret = ask(c, vmf->address & PAGE_MASK, write);
+		ret = ask(c, vmf, write, FETCH_NOT);
 		if (ret)
 			return ret;
 	}
@@ -236,7 +277,7 @@ static vm_fault_t user_mkwrite(struct vm_fault *vmf)
 		}
 		if (!err && f.writable)
 			return 0;
-		ret = ask(c, addr, true);
+		ret = ask(c, vmf, true, FETCH_HERE);
 		if (ret)
 			return ret;
 	}

@@ -11,6 +11,8 @@
  *   partition.shared_lock  the shared region exists (read) or changes (write)
  *   partition.ctx_lock     list of contexts
  *   context.zap_lock       read: faults insert frames; write: zaps remove them
+ *   context.files_lock     numbers of files; taken alone, a parent's before its child's
+ *   context.grant_lock     grants of Linux's memory; inside Linux's locks on mappings and pages
  *   spin locks: partition.state_lock, .req_lock, .tx_lock, .slot_lock, .bell_lock, .ring_lock;
  *               otr_cpu_owner_lock, otr_clock_lock. None is taken inside another,
  *               except tx_lock inside req_lock.
@@ -305,6 +307,7 @@ struct otr_tables {
 #define OTR_PTE_U  4ull
 #define OTR_PTE_AD 0x60ull
 #define OTR_PTE_PS 0x80ull
+#define OTR_PTE_GRANT (1ull << 52)  /* the co-kernel's own mark: Linux's frame, see ctx_share.c */
 #define OTR_PTE_NX (1ull << 63)
 #define OTR_PTE_ADDR 0x000ffffffffff000ull
 int otr_tables_map(struct otr_tables *t, u64 virt, u64 phys, u64 bytes, u64 flags);
@@ -375,6 +378,10 @@ int otr_ctx_start(struct file *file, struct otr_note *note);
 int otr_ctx_wait(struct file *file, struct otr_ioc_wait *req, struct otr_note *note);
 int otr_ctx_kick(struct file *file, u32 slot, struct otr_note *note);
 int otr_ctx_zap(struct file *file, struct otr_note *note);
+int otr_ctx_file(struct file *file, struct otr_ioc_file *req, struct otr_note *note);
+int otr_ctx_inherit(struct file *file, struct otr_ioc_inherit *req, struct otr_note *note);
+int otr_ctx_fetch(struct file *file, u32 index, struct otr_note *note);
+int otr_ctx_grant(struct file *file, struct otr_ioc_grant *req, struct otr_note *note);
 int otr_ctx_stop(struct file *file, bool stop, struct otr_note *note);
 void otr_ctx_exit(struct otr_partition *p, u32 id, u32 status);
 bool otr_ctx_zap_hint(struct otr_partition *p, u32 id);

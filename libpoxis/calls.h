@@ -11,13 +11,30 @@ int64_t sys_munmap(struct regs *r);
 int64_t sys_mprotect(struct regs *r);
 int64_t sys_pkey_mprotect(struct regs *r);
 int64_t sys_mremap(struct regs *r);
-int64_t sys_madvise(struct regs *r);
 int64_t sys_brk(struct regs *r);
+
+/* advise.c */
+int64_t sys_madvise(struct regs *r);
+int64_t sys_mincore(struct regs *r);
 int64_t sys_mlock(struct regs *r);
+int64_t sys_mlock2(struct regs *r);
 int64_t sys_munlock(struct regs *r);
 int64_t sys_mlockall(struct regs *r);
 int64_t sys_munlockall(struct regs *r);
 int64_t sys_msync(struct regs *r);
+
+/* numa.c */
+int64_t sys_mbind(struct regs *r);
+int64_t sys_set_mempolicy(struct regs *r);
+int64_t sys_get_mempolicy(struct regs *r);
+
+/* limits.c */
+int64_t sys_setrlimit(struct regs *r);
+int64_t sys_prlimit64(struct regs *r);
+
+/* share.c */
+int64_t sys_shmat(struct regs *r);
+int64_t sys_shmdt(struct regs *r);
 
 /* threads.c */
 int64_t sys_clone(struct regs *r);

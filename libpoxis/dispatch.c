@@ -12,6 +12,7 @@
 #include "libpoxis/fork.h"
 #include "libpoxis/futex.h"
 #include "libpoxis/process.h"
+#include "libpoxis/share.h"
 #include "libpoxis/signal.h"
 #include "libpoxis/slot.h"
 #include "libpoxis/time.h"
@@ -77,6 +78,9 @@ struct iovec { uint64_t base, bytes; };
 
 static void populate(struct mm *mm, uint64_t at, uint64_t bytes, uint32_t access)
 {
+	/* What Linux shares it has itself. */
+	if (unlikely(share_any(mm, at, bytes)))
+		return;
 	/* A bad pointer is Linux's to find: it answers EFAULT or a short count. */
 	mm_populate(mm, at, MIN(bytes, POPULATE_MOST), access);
 }

@@ -15,8 +15,10 @@
 #include "cokernel/lib/errno.h"
 #include "cokernel/lib/string.h"
 #include "cokernel/mm/mm.h"
+#include "libpoxis/mapfile.h"
 #include "libpoxis/process.h"
 #include "libpoxis/robust.h"
+#include "libpoxis/share.h"
 #include "libpoxis/slot.h"
 #include "libpoxis/user.h"
 #include "libpoxis/vfork.h"
@@ -56,7 +58,11 @@ int64_t fork_call(struct thread *t, const struct fork_request *q)
 	/* Unguessable from outside the kernel; a user can only copy what is hers. */
 	store_release(&t->fork_token, (__atomic_add_fetch(&next_token, 1, __ATOMIC_RELAXED) << 32 |
 				       (rdtsc() & 0xffffffff)) | 1);
+	/* What the proxy has of the program's memory is the same in both copies. */
+	mutex_lock(&t->mm->linux_lock);
+	mapfile_settle(t->mm);
 	pid = slot_call(t->slot, OTR_CALL_FORK, (uint64_t[6]){ t->fork_token });
+	mutex_unlock(&t->mm->linux_lock);
 	spin_lock(&t->process->lock);
 	t->fork_token = 0;
 	t->fork = NULL;
@@ -108,6 +114,7 @@ static void copy_thread(struct thread *t, const struct thread *from)
 		t->rseq_signature = from->rseq_signature;
 		t->rseq_cpu = from->rseq_cpu;
 	}
+	t->policy = from->policy;
 	t->clear_tid = q->flags & CLONE_CHILD_CLEARTID ? q->child_tid : 0;
 }
 
@@ -265,7 +272,7 @@ static int64_t exec(struct regs *r, const uint64_t arg[6])
 	spin_unlock(&p->lock);
 	t->clear_tid = t->rseq = 0;
 	atomic_store(&p->membarriers, 0);
-	mm_clear(p->mm);
+	share_clear(p->mm);
 	if (exec_load(t, r, false))
 		goto dead;
 	fpu_save(t);                /* the registers are ours to reset */

@@ -5,7 +5,9 @@
 #include "cokernel/sched/thread.h"
 #include "libpoxis/calls.h"
 #include "libpoxis/dispatch.h"
-#include "libpoxis/slot.h"
+#include "libpoxis/limits.h"
+#include "libpoxis/mapfile.h"
+#include "libpoxis/share.h"
 
 /* uapi/asm-generic/mman*.h */
 enum {
@@ -13,11 +15,7 @@ enum {
 	MAP_FIXED = 0x10, MAP_ANONYMOUS = 0x20, MAP_32BIT = 0x40, MAP_GROWSDOWN = 0x100,
 	MAP_LOCKED = 0x2000, MAP_NORESERVE = 0x4000, MAP_POPULATE = 0x8000,
 	MAP_STACK = 0x20000, MAP_HUGETLB = 0x40000, MAP_FIXED_NOREPLACE = 0x100000,
-	MADV_NORMAL = 0, MADV_RANDOM = 1, MADV_SEQUENTIAL = 2, MADV_WILLNEED = 3,
-	MADV_DONTNEED = 4, MADV_FREE = 8, MADV_HUGEPAGE = 14, MADV_NOHUGEPAGE = 15,
-	MADV_DONTDUMP = 16, MADV_DODUMP = 17, MADV_COLD = 20, MADV_PAGEOUT = 21,
-	MADV_POPULATE_READ = 22, MADV_POPULATE_WRITE = 23, MADV_DONTNEED_LOCKED = 24,
-	SYS_PREAD64 = 17,
+	SYS_MPROTECT = 10,
 };
 
 static struct mm *mm(void)
@@ -25,24 +23,62 @@ static struct mm *mm(void)
 	return current_thread()->mm;
 }
 
-/* A private file mapping is read in whole: correct as long as nobody changes
- * the file afterwards, which POSIX leaves open. */
-static int64_t read_in(uint64_t at, uint64_t bytes, uint64_t fd, uint64_t offset)
+/* After a change that may have removed areas of files. */
+static int64_t settled(int64_t ret)
 {
-	struct slot *s = current_thread()->slot;
-	uint64_t done = 0;
+	struct mm *m = mm();
 
-	while (done < bytes) {
-		int64_t n = slot_call_always(s, SYS_PREAD64, (uint64_t[6]){
-			fd, at + done, bytes - done, offset + done });
-
-		if (n < 0)
-			return n;
-		if (!n)
-			break;
-		done += (uint64_t)n;
+	if (unlikely(!list_empty(&m->idle_files))) {
+		mutex_lock(&m->linux_lock);
+		mapfile_settle(m);
+		mutex_unlock(&m->linux_lock);
 	}
-	return 0;
+	return ret;
+}
+
+static void leave_shared(uint64_t at, uint64_t bytes)
+{
+	mutex_lock(&mm()->linux_lock);
+	share_leave(mm(), at, bytes);
+	mutex_unlock(&mm()->linux_lock);
+}
+
+static int64_t map_file(struct regs *r, uint32_t prot, uint32_t how)
+{
+	struct area a = { .prot = prot, .offset = r->r9, .data_end = UINT64_MAX };
+	struct mm *m = mm();
+	int64_t at, number;
+
+	if (r->r9 + r->rsi < r->r9)
+		return -EOVERFLOW;
+	mutex_lock(&m->linux_lock);
+	if (how & MM_FIXED && !(how & MM_NOREPLACE) && share_any(m, r->rdi, ALIGN_UP(r->rsi, PAGE_SIZE)))
+		share_leave(m, r->rdi, ALIGN_UP(r->rsi, PAGE_SIZE));
+	number = mapfile_open(m, (uint32_t)r->r8, prot);
+	if (number < 0) {
+		at = number;
+	} else if (!number) {
+		at = mm_map(m, r->rdi, r->rsi, prot, how);
+	} else {
+		a.file = mm_file_get(m, (uint32_t)number);
+		at = a.file ? mm_map_area(m, r->rdi, r->rsi, &a, how & ~MM_POPULATE) : -ENOMEM;
+		if (a.file)
+			mm_file_put(m, a.file);
+	}
+	mapfile_settle(m);
+	mutex_unlock(&m->linux_lock);
+	/* What lies behind the file's end is not there; that is no error here. */
+	if (at > 0 && how & MM_POPULATE && prot)
+		mm_populate(m, (uint64_t)at, r->rsi, prot & MM_WRITE ? MM_WRITE : MM_READ);
+	return at;
+}
+
+/* A mapping that was made, with MAP_LOCKED: it is present already. */
+static int64_t locked(int64_t at, const struct regs *r)
+{
+	if (at > 0 && r->r10 & MAP_LOCKED)
+		mm_change_flags(mm(), (uint64_t)at, r->rsi, 0, MM_LOCKED);
+	return at;
 }
 
 int64_t sys_mmap(struct regs *r)
@@ -50,45 +86,49 @@ int64_t sys_mmap(struct regs *r)
 	uint64_t flags = r->r10, bytes = r->rsi;
 	uint32_t prot = (uint32_t)r->rdx & 7, how = 0;
 	bool file = !(flags & MAP_ANONYMOUS), private = (flags & MAP_TYPE) == MAP_PRIVATE;
-	int64_t at, err;
 
 	if (!private && (flags & MAP_TYPE) != MAP_SHARED && (flags & MAP_TYPE) != MAP_SHARED_VALIDATE)
 		return -EINVAL;
-	if (r->r9 & (PAGE_SIZE - 1))
+	if (r->r9 & (PAGE_SIZE - 1) || !bytes)
 		return -EINVAL;
 	if (flags & MAP_HUGETLB)
 		return dispatch_refuse(r, -ENOMEM, "there is no hugetlbfs pool; memory is backed by 2 MiB pages anyway");
-	if (file && !private)
-		return dispatch_refuse(r, -ENODEV, "shared file mappings are not built yet");
 	if (flags & MAP_32BIT)
-		return dispatch_refuse(r, -ENOMEM, "MAP_32BIT is not built yet");
+		how |= MM_LOW;
 	if (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE))
 		how |= MM_FIXED | (flags & MAP_FIXED_NOREPLACE ? MM_NOREPLACE : 0);
 	if (flags & (MAP_POPULATE | MAP_LOCKED))
 		how |= MM_POPULATE;
-	if (!file)
-		return mm_map(mm(), r->rdi, bytes, prot, how);
-	at = mm_map(mm(), r->rdi, bytes, MM_READ | MM_WRITE, how);
-	if (at < 0)
-		return at;
-	err = read_in((uint64_t)at, bytes, r->r8, r->r9);
-	if (!err && prot != (MM_READ | MM_WRITE))
-		err = mm_protect(mm(), (uint64_t)at, bytes, prot);
-	if (err) {
-		mm_unmap(mm(), (uint64_t)at, bytes);
-		return err;
+	if (flags & MAP_LOCKED || mm()->lock_future) {
+		int err = lock_may_add(ALIGN_UP(bytes, PAGE_SIZE));
+
+		if (err)
+			return err == -ENOMEM ? -EAGAIN : err;
 	}
-	return at;
+	if (!private)
+		return locked(share_map(r, prot, how), r);
+	if (file)
+		return locked(map_file(r, prot, how), r);
+	if (how & MM_FIXED && !(how & MM_NOREPLACE) && share_any(mm(), r->rdi, ALIGN_UP(bytes, PAGE_SIZE)))
+		leave_shared(r->rdi, ALIGN_UP(bytes, PAGE_SIZE));
+	return locked(settled(mm_map(mm(), r->rdi, bytes, prot, how)), r);
 }
 
 int64_t sys_munmap(struct regs *r)
 {
-	return mm_unmap(mm(), r->rdi, r->rsi);
+	uint64_t bytes = ALIGN_UP(r->rsi, PAGE_SIZE);
+
+	/* The areas stay until Linux is out, so that nobody else is given the place. */
+	if (unlikely(share_any(mm(), r->rdi, bytes)) && !(r->rdi & (PAGE_SIZE - 1)))
+		leave_shared(r->rdi, bytes);
+	return settled(mm_unmap(mm(), r->rdi, r->rsi));
 }
 
 int64_t sys_mprotect(struct regs *r)
 {
-	return mm_protect(mm(), r->rdi, r->rsi, (uint32_t)r->rdx);
+	int64_t ret = share_ask(mm(), SYS_MPROTECT, r->rdi, r->rsi, r->rdx);
+
+	return ret ? ret : mm_protect(mm(), r->rdi, r->rsi, (uint32_t)r->rdx);
 }
 
 int64_t sys_pkey_mprotect(struct regs *r)
@@ -98,62 +138,14 @@ int64_t sys_pkey_mprotect(struct regs *r)
 
 int64_t sys_mremap(struct regs *r)
 {
-	return mm_remap(mm(), r->rdi, r->rsi, r->rdx, (uint32_t)r->r10, r->r8);
+	if (unlikely(share_any(mm(), r->rdi, ALIGN_UP(r->rsi, PAGE_SIZE))))
+		return share_remap(r);
+	if (r->r10 & 2 && unlikely(share_any(mm(), r->r8, ALIGN_UP(r->rdx, PAGE_SIZE))))
+		leave_shared(r->r8, ALIGN_UP(r->rdx, PAGE_SIZE));
+	return settled(mm_remap(mm(), r->rdi, r->rsi, r->rdx, (uint32_t)r->r10, r->r8));
 }
 
 int64_t sys_brk(struct regs *r)
 {
 	return (int64_t)mm_brk(mm(), r->rdi);
-}
-
-int64_t sys_madvise(struct regs *r)
-{
-	switch (r->rdx) {
-	case MADV_DONTNEED:
-	case MADV_DONTNEED_LOCKED:
-	case MADV_FREE:             /* may be freed at once */
-		return mm_discard(mm(), r->rdi, r->rsi);
-	case MADV_POPULATE_READ:
-	case MADV_POPULATE_WRITE:
-		if (r->rdi & (PAGE_SIZE - 1))
-			return -EINVAL;
-		return mm_populate(mm(), r->rdi, ALIGN_UP(r->rsi, PAGE_SIZE),
-				   r->rdx == MADV_POPULATE_READ ? MM_READ : MM_WRITE);
-	case MADV_NORMAL: case MADV_RANDOM: case MADV_SEQUENTIAL: case MADV_WILLNEED:
-	case MADV_HUGEPAGE: case MADV_NOHUGEPAGE: case MADV_DONTDUMP: case MADV_DODUMP:
-	case MADV_COLD: case MADV_PAGEOUT:
-		return r->rdi & (PAGE_SIZE - 1) ? -EINVAL : 0;  /* hints */
-	default:
-		return -EINVAL;
-	}
-}
-
-/* Memory is never taken away from a program: locking it means making it present. */
-int64_t sys_mlock(struct regs *r)
-{
-	uint64_t start = ALIGN_DOWN(r->rdi, PAGE_SIZE), end = ALIGN_UP(r->rdi + r->rsi, PAGE_SIZE);
-	int err = mm_populate(mm(), start, end - start, MM_READ);
-
-	return err == -EFAULT || err == -EACCES ? -ENOMEM : err;
-}
-
-int64_t sys_munlock(struct regs *r)
-{
-	return 0;
-}
-
-int64_t sys_mlockall(struct regs *r)
-{
-	return r->rdi && !(r->rdi & ~7ul) ? 0 : -EINVAL;
-}
-
-int64_t sys_munlockall(struct regs *r)
-{
-	return 0;
-}
-
-/* There are no shared file mappings to write back. */
-int64_t sys_msync(struct regs *r)
-{
-	return r->rdi & (PAGE_SIZE - 1) || r->rdx & ~7ul ? -EINVAL : 0;
 }

@@ -11,8 +11,10 @@
 #include "cokernel/mm/mm.h"
 #include "libpoxis/fork.h"
 #include "libpoxis/futex.h"
+#include "libpoxis/mapfile.h"
 #include "libpoxis/robust.h"
 #include "libpoxis/rseq.h"
+#include "libpoxis/share.h"
 #include "libpoxis/slot.h"
 #include "libpoxis/usage.h"
 #include "libpoxis/user.h"
@@ -54,6 +56,8 @@ int process_create(const struct process_setup *s, struct process **out)
 	if (!p->mm)
 		goto free_process;
 	p->mm->context = s->context;
+	p->mm->run_fetch = mapfile_fetch;
+	p->mm->run_grant = share_grant;
 	err = process_add_slots(p, s->slot_page);
 	if (err)
 		goto free_mm;

@@ -77,6 +77,7 @@ static int64_t make_thread(struct regs *r, const struct clone_args *a)
 	fork_save_user(me);
 	memcpy(t->fpu, me->fpu, cpu_features.xsave_bytes);
 	t->affinity = me->affinity;
+	t->policy = me->policy;
 	t->sigmask = me->sigmask;
 	t->fs_base = me->fs_base;
 	t->gs_base = me->gs_base;

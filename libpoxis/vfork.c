@@ -79,6 +79,7 @@ void vfork_borrow(struct process *p, struct process *parent)
 
 	atomic_fetch_add(&lender->refs, 1);
 	mm_lend(lender->mm, p->mm);
+	p->mm->shares = lender->mm->shares;
 	spin_lock(&p->lock);
 	p->lender = p->indebted = lender;
 	spin_unlock(&p->lock);
@@ -100,6 +101,7 @@ static void end_debt(struct process *p)
 {
 	struct process *lender = p->indebted;
 
+	mm_fetch_return(lender->mm, p->mm, true);
 	p->indebted = NULL;
 	mm_lend_end(lender->mm);
 	process_put(lender);
@@ -141,7 +143,7 @@ uint64_t vfork_zap_seq(struct process *p)
 	return p->lender ? mm_lend_zap_seq(p->lender->mm, p->mm, &p->lender_zaps) : mm_zap_seq(p->mm);
 }
 
-int vfork_fault(struct process *p, uint64_t va, uint32_t access)
+int vfork_fault(struct process *p, uint64_t va, uint32_t access, uint32_t *fetch)
 {
 	struct process *lender;
 	int err;
@@ -152,8 +154,11 @@ int vfork_fault(struct process *p, uint64_t va, uint32_t access)
 		atomic_fetch_add(&lender->refs, 1);
 	spin_unlock(&p->lock);
 	if (!lender)
-		return mm_fault_nowait(p->mm, va, access);
-	err = mm_fault_nowait(lender->mm, va, access);
+		return mm_fault_nowait(p->mm, va, access, fetch);
+	mm_fetch_return(lender->mm, p->mm, false);
+	err = mm_fault_nowait(lender->mm, va, access, fetch);
+	if (err == -EINPROGRESS && *fetch != MM_FETCH_GRANT && !mm_fetch_lend(lender->mm, *fetch, p->mm))
+		err = -EAGAIN;
 	spin_lock(&p->lock);
 	if (p->lender)
 		mm_lend_sync(lender->mm, p->mm);

@@ -35,6 +35,6 @@ void vfork_end(struct process *p);
 /* The zaps that must be applied before the current thread's call. */
 uint64_t vfork_zap_seq(struct process *p);
 /* A page that p's proxy needs; as mm_fault_nowait(). */
-int vfork_fault(struct process *p, uint64_t va, uint32_t access);
+int vfork_fault(struct process *p, uint64_t va, uint32_t access, uint32_t *fetch);
 
 #endif

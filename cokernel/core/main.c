@@ -19,6 +19,7 @@
 #include "libpoxis/dispatch.h"
 #include "libpoxis/futex.h"
 #include "libpoxis/slot.h"
+#include "libpoxis/vdso.h"
 
 static struct cpu boot_cpu;     /* index 0, before there is memory */
 static struct thread boot_idle;
@@ -135,6 +136,7 @@ noreturn_ void boot_main(const struct otr_boot *header, uint64_t index)
 	ap_root = kernel_root.v;
 	slot_init();
 	futex_init();
+	vdso_init();
 	dispatch_init();
 	host_init();
 	if (boot_info.cpu_count > 1 && start_prepare_cpu(cpu_table[1]))

@@ -44,8 +44,9 @@ static int64_t proc_create(const struct otr_msg *m, uint64_t *root)
 	return err;
 }
 
-static int64_t proc_fault(const struct otr_msg *m)
+static int64_t proc_fault(const struct otr_msg *m, uint64_t *result)
 {
+	uint32_t fetch;
 	struct process *p;
 	int64_t err = with_process(m, &p);
 
@@ -54,7 +55,13 @@ static int64_t proc_fault(const struct otr_msg *m)
 	if (m->arg[1] < OTR_USER_START || m->arg[1] >= OTR_USER_END)
 		err = -EFAULT;
 	else
-		err = vfork_fault(p, m->arg[1], m->arg[2] ? MM_WRITE : MM_READ);
+		err = vfork_fault(p, m->arg[1], m->arg[2] ? MM_WRITE : MM_READ, &fetch);
+	if (err == -EINPROGRESS && fetch == MM_FETCH_GRANT) {
+		err = -EFAULT;      /* the proxy has it itself */
+	} else if (err == -EINPROGRESS) {
+		*result = 1 + (uint64_t)fetch;
+		err = 0;
+	}
 	process_put(p);
 	return err;
 }
@@ -72,7 +79,21 @@ bool control_message_now(const struct otr_msg *m)
 		err = proc_create(m, &result);
 		break;
 	case OTR_MSG_PROC_FAULT:
-		err = proc_fault(m);
+		err = proc_fault(m, &result);
+		break;
+	case OTR_MSG_GRANT:
+		err = with_process(m, &p);
+		if (err)
+			break;
+		err = mm_grant(p->mm, m->arg[1], m->arg[2], m->arg + 3);
+		process_put(p);
+		break;
+	case OTR_MSG_REVOKE:
+		err = with_process(m, &p);
+		if (err)
+			break;
+		mm_revoke(p->mm, m->arg[1], m->arg[2]);
+		process_put(p);
 		break;
 	case OTR_MSG_PROC_START:
 	case OTR_MSG_PROC_KILL:

@@ -13,13 +13,19 @@ static uint64_t level_span(int level)
 static int share_area(struct mm *parent, struct mm *child, const struct vma *v)
 {
 	uint64_t va = v->start;
+	struct area a = v->a;
+	int err;
 
-	while (va < v->end) {
+	if (a.flags & MM_DONTFORK)
+		return 0;
+	a.flags &= ~MM_LOCKED;      /* locks are not inherited */
+	while (!(a.flags & MM_WIPEONFORK) && va < v->end) {
 		int level;
 		uint64_t *e = pt_walk(parent->root, va, &level), *c;
 		uint64_t at = ALIGN_DOWN(va, level_span(level));
 
-		if (pte_used(*e)) {
+		/* What Linux shares is granted to the child when it touches it. */
+		if (pte_used(*e) && !(*e & PTE_GRANT)) {
 			c = pt_ensure(child->root, at, level, page_alloc_table);
 			if (!c)
 				return -ENOMEM;
@@ -30,7 +36,15 @@ static int share_area(struct mm *parent, struct mm *child, const struct vma *v)
 		}
 		va = at + level_span(level);
 	}
-	return vma_add(child, v->start, v->end, v->prot, v->flags);
+	if (a.file) {
+		a.file = mm_file_get(child, (uint32_t)a.file->node.key);
+		if (!a.file)
+			return -ENOMEM;
+	}
+	err = vma_add(child, v->start, v->end, &a);
+	if (a.file)
+		mm_file_put(child, a.file);
+	return err;
 }
 
 int mm_fork(struct mm *parent, struct mm *child, uint64_t *seq)
@@ -44,6 +58,9 @@ int mm_fork(struct mm *parent, struct mm *child, uint64_t *seq)
 	child->mmap_next = parent->mmap_next;
 	child->brk_start = parent->brk_start;
 	child->brk = parent->brk;
+	child->shares = parent->shares;
+	child->limit_as = parent->limit_as;
+	child->limit_data = parent->limit_data;
 	tlb_flush(parent, OTR_USER_START, OTR_USER_END);
 	zap_push(parent, OTR_USER_START, OTR_USER_END);
 	*seq = parent->zap_tail + (parent->overflow_end ? 1 : 0);

@@ -30,8 +30,10 @@ struct mm *mm_create(struct otr_ctx_private *zaps)
 	mm->id = atomic_fetch_add(&last_id, 1) + 1;
 	list_init(&mm->quarantine);
 	list_init(&mm->shared_quarantine);
+	list_init(&mm->idle_files);
 	mm->vmas.seed = (uint32_t)rdtsc();
 	mm->mmap_top = OTR_USER_END;
+	mm->limit_as = mm->limit_data = UINT64_MAX;
 	mm->zaps = zaps;
 	return mm;
 }
@@ -61,6 +63,7 @@ void mm_destroy(struct mm *mm)
 	xcall(&mm->cpus, leave, mm);
 	while ((v = vma_of(tree_first(&mm->vmas))))
 		vma_delete(mm, v);
+	file_fini(mm);
 	pages_free_all(mm);
 	while ((l = list_pop_front(&mm->quarantine)))
 		page_put(list_entry(l, struct page, link));
@@ -88,7 +91,7 @@ void mm_switch(struct mm *mm)
 	}
 }
 
-static bool range_ok(uint64_t addr, uint64_t bytes)
+bool range_ok(uint64_t addr, uint64_t bytes)
 {
 	return addr >= OTR_USER_START && bytes <= OTR_USER_END && addr <= OTR_USER_END - bytes &&
 	       !(addr & (PAGE_SIZE - 1));
@@ -127,6 +130,12 @@ static int remove_range(struct mm *mm, uint64_t start, uint64_t end)
 
 int64_t mm_map(struct mm *mm, uint64_t addr, uint64_t bytes, uint32_t prot, uint32_t flags)
 {
+	return mm_map_area(mm, addr, bytes, &(struct area){ .prot = prot }, flags);
+}
+
+int64_t mm_map_area(struct mm *mm, uint64_t addr, uint64_t bytes, const struct area *like, uint32_t flags)
+{
+	struct area a = *like;
 	uint64_t align = PAGE_SIZE;
 	struct vma *v;
 	int err = 0;
@@ -149,19 +158,20 @@ int64_t mm_map(struct mm *mm, uint64_t addr, uint64_t bytes, uint32_t prot, uint
 	} else {
 		if (bytes >= LARGE_SIZE)
 			align = LARGE_SIZE;
-		addr = vma_find_gap(mm, addr, bytes, align);
+		addr = flags & MM_LOW ? vma_find_low(mm, bytes) : vma_find_gap(mm, addr, bytes, align);
 		if (!addr) {
 			err = -ENOMEM;
 			goto out;
 		}
 	}
-	err = vma_add(mm, addr, addr + bytes, prot, flags & MM_NOHUGE);
+	a.flags |= (flags & MM_NOHUGE) | (mm->lock_future && !a.fixed ? MM_LOCKED : 0);
+	err = vma_may_add(mm, &a, bytes) ? vma_add(mm, addr, addr + bytes, &a) : -ENOMEM;
 out:
 	spin_unlock(&mm->lock);
 	if (err)
 		return err;
-	if (flags & MM_POPULATE && prot)
-		mm_populate(mm, addr, bytes, prot & MM_WRITE ? MM_WRITE : MM_READ);
+	if ((flags & MM_POPULATE || a.flags & MM_LOCKED) && a.prot)
+		mm_populate(mm, addr, bytes, a.prot & MM_WRITE ? MM_WRITE : MM_READ);
 	return (int64_t)addr;
 }
 
@@ -186,8 +196,7 @@ int mm_unmap(struct mm *mm, uint64_t addr, uint64_t bytes)
 	return err;
 }
 
-/* -ENOMEM unless areas cover [start, end) without a gap. */
-static int covered(struct mm *mm, uint64_t start, uint64_t end)
+int range_covered(struct mm *mm, uint64_t start, uint64_t end)
 {
 	struct vma *v = vma_find(mm, start);
 	uint64_t at = start;
@@ -195,6 +204,16 @@ static int covered(struct mm *mm, uint64_t start, uint64_t end)
 	for (; v && v->start <= at && at < end; v = vma_next(v))
 		at = v->end;
 	return at >= end ? 0 : -ENOMEM;
+}
+
+int mm_covered(struct mm *mm, uint64_t addr, uint64_t bytes)
+{
+	int err;
+
+	spin_lock(&mm->lock);
+	err = range_covered(mm, addr, addr + bytes);
+	spin_unlock(&mm->lock);
+	return err;
 }
 
 int mm_protect(struct mm *mm, uint64_t addr, uint64_t bytes, uint32_t prot)
@@ -212,7 +231,7 @@ int mm_protect(struct mm *mm, uint64_t addr, uint64_t bytes, uint32_t prot)
 		return -ENOMEM;
 	end = addr + bytes;
 	lock_settled(mm);
-	err = covered(mm, addr, end);
+	err = range_covered(mm, addr, end);
 	if (!err)
 		err = vma_cut(mm, addr, end);
 	if (!err)
@@ -221,7 +240,9 @@ int mm_protect(struct mm *mm, uint64_t addr, uint64_t bytes, uint32_t prot)
 		for (v = vma_find(mm, addr); v && v->start < end; ) {
 			uint64_t next = v->end;
 
-			v->prot = prot;
+			vma_count(mm, &v->a, -(int64_t)(v->end - v->start));
+			v->a.prot = prot;
+			vma_count(mm, &v->a, (int64_t)(v->end - v->start));
 			vma_try_join(mm, v);
 			v = vma_find(mm, next);
 		}
@@ -243,7 +264,7 @@ int mm_discard(struct mm *mm, uint64_t addr, uint64_t bytes)
 	lock_settled(mm);
 	err = pages_remove(mm, addr, addr + bytes);
 	if (!err)
-		err = covered(mm, addr, addr + bytes);
+		err = range_covered(mm, addr, addr + bytes);
 	spin_unlock(&mm->lock);
 	mm_collect(mm);
 	return err;
@@ -253,12 +274,14 @@ int64_t mm_remap(struct mm *mm, uint64_t old, uint64_t old_bytes, uint64_t new_b
 		 uint32_t flags, uint64_t new_addr)
 {
 	struct vma *v, *next;
+	struct area a;
 	uint64_t to;
 	int64_t ret;
 
 	old_bytes = ALIGN_UP(old_bytes, PAGE_SIZE);
 	new_bytes = ALIGN_UP(new_bytes, PAGE_SIZE);
-	if (flags & ~3u || (flags & 3) == 2 || !new_bytes || !old_bytes ||
+	if (flags & ~7u || (flags & 3) == 2 || (flags & 4 && (!(flags & 1) || old_bytes != new_bytes)) ||
+	    !new_bytes || !old_bytes ||
 	    !range_ok(old, old_bytes) || new_bytes > OTR_USER_END)
 		return -EINVAL;
 	if (flags & 2 && (!range_ok(new_addr, new_bytes) ||
@@ -270,21 +293,26 @@ int64_t mm_remap(struct mm *mm, uint64_t old, uint64_t old_bytes, uint64_t new_b
 		ret = -EFAULT;
 		goto out;
 	}
+	if (flags & 4 && (v->a.file || v->a.share)) {
+		ret = -EINVAL;
+		goto out;
+	}
 	if (!(flags & 2)) {
-		if (new_bytes <= old_bytes) {
+		if (new_bytes <= old_bytes && !(flags & 4)) {
 			ret = new_bytes < old_bytes ?
 			      remove_range(mm, old + new_bytes, old + old_bytes) : 0;
 			ret = ret ? ret : (int64_t)old;
 			goto out;
 		}
 		next = vma_next(v);
-		if (v->end == old + old_bytes && old + new_bytes <= OTR_USER_END &&
+		if (!(flags & 4) && v->end == old + old_bytes && old + new_bytes <= OTR_USER_END &&
 		    (!next || next->start >= old + new_bytes)) {
-			ret = vma_add(mm, v->end, old + new_bytes, v->prot, v->flags);
+			a = vma_piece(v, v->end);
+			ret = !vma_may_add(mm, &a, new_bytes - old_bytes) ? -ENOMEM : vma_add(mm, v->end, old + new_bytes, &a);
 			ret = ret ? ret : (int64_t)old;
 			goto out;
 		}
-		if (!(flags & 1)) {
+		if (!(flags & 1) || !vma_may_add(mm, &v->a, new_bytes - old_bytes)) {
 			ret = -ENOMEM;
 			goto out;
 		}
@@ -305,9 +333,10 @@ int64_t mm_remap(struct mm *mm, uint64_t old, uint64_t old_bytes, uint64_t new_b
 		goto out;
 	v = vma_find(mm, old);
 	ret = pages_move(mm, old, to, MIN(old_bytes, new_bytes));
+	a = v->a;
 	if (!ret)
-		ret = vma_add(mm, to, to + new_bytes, v->prot, v->flags);
-	if (!ret)
+		ret = vma_add(mm, to, to + new_bytes, &a);
+	if (!ret && !(flags & 4))
 		ret = remove_range(mm, old, old + old_bytes);
 	if (!ret)
 		ret = (int64_t)to;
@@ -320,6 +349,7 @@ out:
 uint64_t mm_brk(struct mm *mm, uint64_t addr)
 {
 	uint64_t old_end = ALIGN_UP(mm->brk, PAGE_SIZE), new_end = ALIGN_UP(addr, PAGE_SIZE);
+	struct area heap = { .prot = MM_READ | MM_WRITE, .flags = mm->lock_future ? MM_LOCKED : 0 };
 	struct vma *v;
 
 	lock_settled(mm);
@@ -330,8 +360,8 @@ uint64_t mm_brk(struct mm *mm, uint64_t addr)
 			goto out;
 	} else if (new_end > old_end) {
 		v = vma_find(mm, old_end);
-		if ((v && v->start < new_end) ||
-		    vma_add(mm, old_end, new_end, MM_READ | MM_WRITE, 0))
+		if ((v && v->start < new_end) || !vma_may_add(mm, &heap, new_end - old_end) ||
+		    vma_add(mm, old_end, new_end, &heap))
 			goto out;
 	}
 	mm->brk = addr;
@@ -344,7 +374,9 @@ void mm_clear(struct mm *mm)
 {
 	lock_settled(mm);
 	remove_range(mm, OTR_USER_START, OTR_USER_END);
+	file_forget_fetches(mm);
 	mm->brk_start = mm->brk = 0;
 	mm->mmap_next = 0;
+	mm->lock_future = false;
 	spin_unlock(&mm->lock);
 }

@@ -8,6 +8,8 @@
 
 /* A leaf that is mapped but PROT_NONE keeps its frame, not present. */
 #define PTE_NONE_PROT (1ull << 10)
+/* A leaf with a frame of Linux's, granted: it has no descriptor here. */
+#define PTE_GRANT     (1ull << 52)
 /* A leaf whose frame is being moved: not present, whoever needs it waits. */
 #define PTE_MOVING    (1ull << 11)
 
@@ -27,12 +29,33 @@ struct vma *vma_next(struct vma *v);
 /* Makes area boundaries at start and end. -ENOMEM. */
 int vma_cut(struct mm *mm, uint64_t start, uint64_t end);
 /* Adds an area where there is none, joined with equal neighbours. -ENOMEM. */
-int vma_add(struct mm *mm, uint64_t start, uint64_t end, uint32_t prot, uint32_t flags);
+int vma_add(struct mm *mm, uint64_t start, uint64_t end, const struct area *a);
+/* What a piece of v that starts at `at` is. */
+struct area vma_piece(const struct vma *v, uint64_t at);
+/* Counts `bytes` more (or less) of such an area. */
+void vma_count(struct mm *mm, const struct area *a, int64_t bytes);
 void vma_delete(struct mm *mm, struct vma *v);
 void vma_try_join(struct mm *mm, struct vma *v);
 /* A free place of `bytes`, aligned; 0 if there is none. */
 uint64_t vma_find_gap(struct mm *mm, uint64_t hint, uint64_t bytes, uint64_t align);
 
+uint64_t vma_find_low(struct mm *mm, uint64_t bytes);
+/* Whether so many more bytes are within the limits. */
+bool vma_may_add(struct mm *mm, const struct area *a, uint64_t bytes);
+/* mm.c; -ENOMEM unless areas cover [start, end) without a gap. */
+int range_covered(struct mm *mm, uint64_t start, uint64_t end);
+bool range_ok(uint64_t addr, uint64_t bytes);
+
+/* file.c */
+void file_get_locked(struct mapped_file *f);
+void file_put_locked(struct mm *mm, struct mapped_file *f);
+/* Without the lock; the page of va is not there and belongs to a file. 0: look
+ * again; else as mm_fault_nowait(). */
+int file_fault(struct mm *mm, uint64_t va, uint32_t *index);
+/* Takes back what nobody has begun. */
+void file_forget_fetches(struct mm *mm);
+/* Nothing is under way any more. */
+void file_fini(struct mm *mm);
 /* pages.c */
 uint64_t pte_flags(uint32_t prot);
 /* Unmaps all frames of the range into quarantine, flushes, zaps. -ENOMEM if a

@@ -200,7 +200,7 @@ int pages_remove(struct mm *mm, uint64_t start, uint64_t end)
 {
 	uint64_t va = start, next;
 	struct list gone = LIST_INIT(gone), shared = LIST_INIT(shared), *l;
-	bool any = false;
+	bool any = false, granted = false;
 	int err = 0;
 
 	/* Splits first: they may fail, and nothing was removed yet. */
@@ -220,6 +220,11 @@ int pages_remove(struct mm *mm, uint64_t start, uint64_t end)
 		if (!e)
 			continue;
 		v = *e;
+		if (v & PTE_GRANT) {
+			store_relaxed(e, 0);
+			granted = true;
+			continue;
+		}
 		p = phys_to_page(PADDR(v & PTE_ADDR));
 		if (page_is_shared(p)) {
 			struct parked_page *q = quarantine_prepare(p);
@@ -238,7 +243,7 @@ int pages_remove(struct mm *mm, uint64_t start, uint64_t end)
 	}
 	if (!err)
 		any |= tables_remove(mm, start, end, &gone);
-	if (any)
+	if (any || granted)
 		tlb_flush(mm, start, end);
 	while ((l = list_pop_front(&gone)))
 		quarantine_add(mm, list_entry(l, struct page, link));
@@ -264,6 +269,12 @@ int pages_protect(struct mm *mm, uint64_t start, uint64_t end, uint32_t prot)
 		if (!e)
 			continue;
 		old = *e;
+		if (old & PTE_GRANT) {
+			/* Asked for anew, with the new rights. */
+			store_relaxed(e, 0);
+			less = true;
+			continue;
+		}
 		new = (old & (PTE_ADDR | PTE_LARGE | PTE_COW)) | flags;
 		if (old & PTE_COW)
 			new &= ~PTE_WRITE;
@@ -308,6 +319,10 @@ int pages_move(struct mm *mm, uint64_t from, uint64_t to, uint64_t bytes)
 
 		if (!e)
 			continue;
+		if (*e & PTE_GRANT) {
+			store_relaxed(e, 0);
+			continue;
+		}
 		t = pt_ensure(mm->root, to + (va - from), level, page_alloc_table);
 		store_relaxed(t, *e);
 		store_relaxed(e, 0);
@@ -322,7 +337,7 @@ static void free_table(paddr_t table, int level)
 	uint64_t *t = phys_to_virt(table);
 
 	for (uint32_t i = 0; i < (level == 3 ? 256u : 512u); i++) {
-		if (!pte_used(t[i]))
+		if (!pte_used(t[i]) || t[i] & PTE_GRANT)
 			continue;
 		if (level > 0 && !(t[i] & PTE_LARGE))
 			free_table(PADDR(t[i] & PTE_ADDR), level - 1);

@@ -27,6 +27,7 @@ static struct zone *chunks[ZONE_CHUNKS] = { first_chunk };
 static uint32_t zone_count;     /* ever made; release-stored */
 static struct spinlock zones_lock;  /* adding and removing */
 
+#define ANY_NODE UINT64_MAX
 #define PAGE_CACHE_MOST 64u
 #define RESERVE_MOST 4096u      /* pages: 16 MiB */
 
@@ -277,8 +278,14 @@ static uint64_t reserve_of(const struct zone *z)
 	return MIN(pages, (uint64_t)RESERVE_MOST);
 }
 
-/* From movable zones or from the others. */
-static struct page *alloc_from(bool movable, uint32_t order, bool for_program)
+static uint64_t node_bit(const struct zone *z)
+{
+	return z->node < 64 ? 1ull << z->node : 0;
+}
+
+/* From movable zones or from the others, on the nodes of a mask (ANY_NODE: all,
+ * also those that no mask can name). */
+static struct page *alloc_from(bool movable, uint32_t order, bool for_program, uint64_t nodes)
 {
 	uint32_t count = load_acquire(&zone_count), node = this_cpu()->node;
 
@@ -288,7 +295,7 @@ static struct page *alloc_from(bool movable, uint32_t order, bool for_program)
 			struct page *p;
 
 			if (!load_relaxed(&z->live) || z->movable != movable ||
-			    (z->node == node) != (pass == 0) ||
+			    (nodes != ANY_NODE && !(node_bit(z) & nodes)) || (z->node == node) != (pass == 0) ||
 			    load_relaxed(&z->free_pages) <
 				    (1ul << order) + (for_program && !z->movable ? reserve_of(z) : 0))
 				continue;
@@ -317,9 +324,9 @@ static struct page *alloc(bool movable, uint32_t order)
 		}
 	}
 	if (!p)
-		p = alloc_from(movable, order, movable);
+		p = alloc_from(movable, order, movable, ANY_NODE);
 	if (!p)
-		p = alloc_from(!movable, order, movable);
+		p = alloc_from(!movable, order, movable, ANY_NODE);
 	if (!p)
 		return NULL;
 	p->order = (uint8_t)order;
@@ -335,6 +342,66 @@ struct page *page_alloc(uint32_t order)
 struct page *page_alloc_movable(uint32_t order)
 {
 	return alloc(true, order);
+}
+
+/* The n-th set bit of a mask, counted round and round. */
+static uint64_t nth_node(uint64_t nodes, uint64_t n)
+{
+	uint64_t count = 0;
+
+	for (uint64_t m = nodes; m; m &= m - 1)
+		count++;
+	for (n %= count; n; n--)
+		nodes &= nodes - 1;
+	return nodes & -nodes;
+}
+
+static struct page *alloc_on(uint32_t order, uint64_t nodes)
+{
+	struct page *p = alloc_from(true, order, true, nodes);
+
+	if (!p)
+		p = alloc_from(false, order, true, nodes);
+	if (p) {
+		p->order = (uint8_t)order;
+		atomic_store_explicit(&p->refs, 1, memory_order_relaxed);
+	}
+	return p;
+}
+
+struct page *page_alloc_policy(uint32_t order, const struct policy *policy, uint64_t turn)
+{
+	struct page *p = NULL;
+
+	switch (policy->mode) {
+	case POLICY_BIND:
+		return alloc_on(order, policy->nodes);
+	case POLICY_INTERLEAVE:
+		p = alloc_on(order, nth_node(policy->nodes, turn));
+		break;
+	case POLICY_PREFERRED:
+	case POLICY_PREFERRED_MANY:
+		p = alloc_on(order, policy->nodes);
+		break;
+	default:
+		break;
+	}
+	return p ? p : page_alloc_movable(order);
+}
+
+uint64_t phys_nodes(void)
+{
+	uint64_t nodes = 0;
+
+	for (uint32_t i = 0; i < load_acquire(&zone_count); i++)
+		if (zone_at(i)->end_pfn)
+			nodes |= node_bit(zone_at(i));
+	return nodes;
+}
+
+uint32_t page_node(const struct page *p)
+{
+	return zone_at(p->zone)->node;
 }
 
 struct page *page_alloc_zeroed(uint32_t order)

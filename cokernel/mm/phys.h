@@ -10,6 +10,7 @@
 #include "cokernel/arch/x86_64/paging.h"
 #include "cokernel/lib/list.h"
 #include "cokernel/lib/types.h"
+#include "cokernel/mm/policy.h"
 
 #define ORDER_LARGE 9u          /* 2 MiB */
 #define ORDER_MOST  18u         /* 1 GiB */
@@ -58,6 +59,12 @@ void phys_zone_open(paddr_t start, paddr_t end);
 struct page *page_alloc(uint32_t order);
 struct page *page_alloc_movable(uint32_t order);
 struct page *page_alloc_zeroed(uint32_t order);
+/* For a page of a program, where its policy wants it; `turn` chooses when nodes take
+ * turns. NULL also where other nodes have memory that the policy forbids. */
+struct page *page_alloc_policy(uint32_t order, const struct policy *policy, uint64_t turn);
+/* The partition's nodes, as far as a mask of 64 can name them. */
+uint64_t phys_nodes(void);
+uint32_t page_node(const struct page *p);
 /* Drops a reference of a block that page_alloc() returned. */
 void page_put(struct page *p);
 static inline void page_get(struct page *p)

@@ -4,6 +4,8 @@
 #include "cokernel/mm/kmem.h"
 #include "cokernel/mm/mm_internal.h"
 
+#define LOW_END (2ul << 30)     /* of MAP_32BIT */
+
 struct vma *vma_find(struct mm *mm, uint64_t addr)
 {
 	struct vma *v = vma_of(tree_floor(&mm->vmas, addr));
@@ -18,8 +20,26 @@ struct vma *vma_next(struct vma *v)
 	return vma_of(tree_next(&v->node));
 }
 
-static struct vma *vma_insert(struct mm *mm, uint64_t start, uint64_t end, uint32_t prot,
-			      uint32_t flags)
+struct area vma_piece(const struct vma *v, uint64_t at)
+{
+	struct area a = v->a;
+
+	a.offset += at - v->start;
+	return a;
+}
+
+void vma_count(struct mm *mm, const struct area *a, int64_t bytes)
+{
+	if (!(a->flags & MM_STACK)) {
+		mm->mapped_bytes += (uint64_t)bytes;
+		if (a->prot & MM_WRITE && !a->share)
+			mm->data_bytes += (uint64_t)bytes;
+	}
+	if (a->flags & MM_LOCKED)
+		mm->locked_bytes += (uint64_t)bytes;
+}
+
+static struct vma *vma_insert(struct mm *mm, uint64_t start, uint64_t end, const struct area *a)
 {
 	struct vma *v = kmem_zalloc(sizeof(*v));
 
@@ -27,32 +47,37 @@ static struct vma *vma_insert(struct mm *mm, uint64_t start, uint64_t end, uint3
 		return NULL;
 	v->start = start;
 	v->end = end;
-	v->prot = prot;
-	v->flags = flags;
+	v->a = *a;
+	if (a->file)
+		file_get_locked(a->file);
 	tree_insert(&mm->vmas, &v->node, start);
-	mm->mapped_bytes += end - start;
+	vma_count(mm, a, (int64_t)(end - start));
 	return v;
 }
 
 void vma_delete(struct mm *mm, struct vma *v)
 {
 	tree_remove(&mm->vmas, &v->node);
-	mm->mapped_bytes -= v->end - v->start;
+	vma_count(mm, &v->a, -(int64_t)(v->end - v->start));
+	if (v->a.file)
+		file_put_locked(mm, v->a.file);
 	kmem_free(v);
 }
 
 static int cut_at(struct mm *mm, uint64_t at)
 {
 	struct vma *v = vma_find(mm, at);
+	struct area upper;
 	uint64_t end;
 
 	if (!v || v->start >= at)
 		return 0;
 	end = v->end;
-	if (!vma_insert(mm, at, end, v->prot, v->flags))
+	upper = vma_piece(v, at);
+	if (!vma_insert(mm, at, end, &upper))
 		return -ENOMEM;
 	v->end = at;
-	mm->mapped_bytes -= end - at;
+	vma_count(mm, &v->a, -(int64_t)(end - at));
 	return 0;
 }
 
@@ -63,31 +88,41 @@ int vma_cut(struct mm *mm, uint64_t start, uint64_t end)
 	return err ? err : cut_at(mm, end);
 }
 
+static bool joins(const struct vma *v, const struct vma *next)
+{
+	return v->end == next->start && v->a.prot == next->a.prot && v->a.flags == next->a.flags &&
+	       v->a.file == next->a.file && v->a.share == next->a.share &&
+	       v->a.fixed == next->a.fixed && policy_equal(&v->a.policy, &next->a.policy) &&
+	       (!(v->a.file || v->a.share || v->a.fixed) || (vma_piece(v, v->end).offset == next->a.offset &&
+			       v->a.data_end == next->a.data_end));
+}
+
+/* `next` goes, v takes its place too. */
+static void join(struct mm *mm, struct vma *v, struct vma *next)
+{
+	uint64_t end = next->end;
+
+	vma_delete(mm, next);
+	vma_count(mm, &v->a, (int64_t)(end - v->end));
+	v->end = end;
+}
+
 void vma_try_join(struct mm *mm, struct vma *v)
 {
 	struct vma *prev = vma_of(tree_prev(&v->node)), *next;
 
-	if (prev && prev->end == v->start && prev->prot == v->prot && prev->flags == v->flags) {
-		uint64_t end = v->end;
-
-		vma_delete(mm, v);
-		mm->mapped_bytes += end - prev->end;
-		prev->end = end;
+	if (prev && joins(prev, v)) {
+		join(mm, prev, v);
 		v = prev;
 	}
 	next = vma_next(v);
-	if (next && v->end == next->start && next->prot == v->prot && next->flags == v->flags) {
-		uint64_t end = next->end;
-
-		vma_delete(mm, next);
-		mm->mapped_bytes += end - v->end;
-		v->end = end;
-	}
+	if (next && joins(v, next))
+		join(mm, v, next);
 }
 
-int vma_add(struct mm *mm, uint64_t start, uint64_t end, uint32_t prot, uint32_t flags)
+int vma_add(struct mm *mm, uint64_t start, uint64_t end, const struct area *a)
 {
-	struct vma *v = vma_insert(mm, start, end, prot, flags);
+	struct vma *v = vma_insert(mm, start, end, a);
 
 	if (!v)
 		return -ENOMEM;
@@ -123,6 +158,11 @@ static uint64_t search_down(struct mm *mm, uint64_t below, uint64_t bytes, uint6
 		top = MIN(top, v->start);
 		v = vma_of(tree_prev(&v->node));
 	}
+}
+
+uint64_t vma_find_low(struct mm *mm, uint64_t bytes)
+{
+	return search_down(mm, LOW_END, bytes, PAGE_SIZE);
 }
 
 uint64_t vma_find_gap(struct mm *mm, uint64_t hint, uint64_t bytes, uint64_t align)

@@ -12,6 +12,7 @@
 
 #include "cokernel/arch/x86_64/cpu.h"
 #include "cokernel/lib/list.h"
+#include "cokernel/mm/policy.h"
 #include "cokernel/sched/timer.h"
 
 struct process;
@@ -51,6 +52,8 @@ struct thread {
 	uint64_t fs_base, gs_base;
 	void *fpu;
 	struct cpu *fpu_cpu;        /* whose registers hold a copy as good as fpu */
+
+	struct policy policy;       /* where its pages come from; its own */
 
 	struct list process_link;   /* in process->threads, under its lock */
 	struct slot *slot;          /* for delegated calls */

@@ -56,6 +56,10 @@ static const struct {
 	{ 37, sizeof(struct otr_ioc_slot), false, true },
 	{ 38, sizeof(struct otr_ioc_slot), false, true },
 	{ 39, sizeof(struct otr_ioc_slot), false, true },
+	{ 40, sizeof(struct otr_ioc_file), false, true },
+	{ 41, sizeof(struct otr_ioc_slot), false, true },
+	{ 42, sizeof(struct otr_ioc_inherit), false, true },
+	{ 43, sizeof(struct otr_ioc_grant), false, true },
 };
 
 static unsigned long number(unsigned int nr, unsigned int bytes)

@@ -128,7 +128,10 @@ refused() {
 @test "failures of its own are 125" {
     refused 125 "no partition nosuch" outrigger run nosuch busybox true
     refused 125 "program to run is missing" outrigger run p
-    refused 125 "ulimit -v" bash -c 'ulimit -v 20000000; outrigger run p busybox true'
+    refused 125 "ulimit -v" setpriv --bounding-set=-sys_resource \
+        bash -c 'ulimit -v 20000000; outrigger run p busybox true'
+    # A limit on address space is the program's, where the caller may lift it for the proxy.
+    [ "$(bash -c 'ulimit -v 20000000; outrigger run p busybox sh -c "ulimit -v"')" = 20000000 ]
     outrigger create idle --cpus 1, --memory 64M
     refused 125 "not running" outrigger run idle busybox true
     outrigger destroy idle

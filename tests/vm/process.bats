@@ -64,6 +64,54 @@ print(os.waitstatus_to_exitcode(os.waitpid(p, 0)[1]))
 print(subprocess.run(["/bin/echo", "hi"], capture_output=True).stdout)'
 }
 
+@test "mappings of files, shared memory of all kinds" {
+    mkdir -p /tmp/scratch
+    on_both "$apps/maps" /tmp/scratch
+    # On a file system that is not made of memory, too.
+    on_both "$apps/maps" /var/tmp
+}
+
+@test "Linux and a program write to one mapping; truncation and death end it well" {
+    command -v python3 || skip "python3 is not installed"
+    local map='
+import mmap, os, sys
+f = open("/dev/shm/both", "r+b")
+m = mmap.mmap(f.fileno(), 16 * 4096)
+me, other = int(sys.argv[1]), 1 - int(sys.argv[1])
+for i in range(1, 101):
+    if me == 0: m[0] = i
+    while m[other * 4096] != i: pass
+    m[me * 4096] = i
+print("done", m[0], m[4096])'
+    truncate -s 64K /dev/shm/both
+    python3 -c "$map" 0 >/tmp/scratch/linux &
+    [ "$(timeout 60 outrigger run p -- /usr/bin/python3 -c "$map" 1)" = "done 100 100" ]
+    wait $!
+    [ "$(cat /tmp/scratch/linux)" = "done 100 100" ]
+
+    map='
+import mmap
+f = open("/dev/shm/both", "r+b")
+m = mmap.mmap(f.fileno(), 16 * 4096)
+m[5 * 4096] = 1
+print("ready", flush=True)
+while True: m[5 * 4096] = 1'
+    outrigger run p -- /usr/bin/python3 -c "$map" >/tmp/scratch/ready &
+    eventually 30 grep -q ready /tmp/scratch/ready
+    truncate -s 0 /dev/shm/both
+    local status=0
+    wait $! || status=$?
+    [ "$status" -eq 135 ]
+
+    truncate -s 64K /dev/shm/both
+    outrigger run p -- /usr/bin/python3 -c "$map" >/tmp/scratch/ready2 &
+    eventually 30 grep -q ready /tmp/scratch/ready2
+    kill -KILL $!
+    eventually 5 contexts_are p 0
+    rm /dev/shm/both
+    [ "$(attr p state)" = running ]
+}
+
 @test "nothing is left behind" {
     eventually 5 contexts_are p 0
     eventually 5 processes_are p 0

@@ -89,6 +89,27 @@ static long getdents_(struct twin *t, long nr, const uint64_t a[6], uint32_t don
 	return left;
 }
 
+static long getrlimit_(struct twin *t, long nr, const uint64_t a[6], uint32_t done)
+{
+	long ret;
+
+	return limits_call(0, a[0], 0, a[1], &ret) ? ret : call_linux(a, nr, &t->forwarded, done);
+}
+
+static long setrlimit_(struct twin *t, long nr, const uint64_t a[6], uint32_t done)
+{
+	long ret;
+
+	return limits_call(0, a[0], a[1], 0, &ret) ? ret : call_linux(a, nr, &t->forwarded, done);
+}
+
+static long prlimit_(struct twin *t, long nr, const uint64_t a[6], uint32_t done)
+{
+	long ret;
+
+	return limits_call(a[0], a[1], a[2], a[3], &ret) ? ret : call_linux(a, nr, &t->forwarded, done);
+}
+
 static const special_call special[512] = {
 	[SYS_open] = open_,
 	[SYS_openat] = openat_,
@@ -102,6 +123,9 @@ static const special_call special[512] = {
 	[SYS_close_range] = close_range_,
 	[SYS_readlink] = readlink_,
 	[SYS_readlinkat] = readlinkat_,
+	[SYS_getrlimit] = getrlimit_,
+	[SYS_setrlimit] = setrlimit_,
+	[SYS_prlimit64] = prlimit_,
 };
 
 static long fill(struct proxy *p)
@@ -117,11 +141,48 @@ static long fill(struct proxy *p)
 	return 0;
 }
 
+/* OTR_CALL_FILE: the module takes a reference to the file, under a number. */
+static long map_file(struct proxy *p, const uint64_t a[6])
+{
+	struct otr_ioc_file f = {
+		.req.size = sizeof(f), .fd = (int32_t)a[0], .prot = (uint32_t)a[1],
+		.close = { (uint32_t)a[2], (uint32_t)a[3], (uint32_t)a[4], (uint32_t)a[5] },
+	};
+	long ret;
+
+	if (a[0] == OTR_FILE_EXE)
+		f.fd = p->program.exe.fd;
+	else if (a[0] == OTR_FILE_INTERPRETER)
+		f.fd = p->program.interpreter.fd;
+	else if (a[0] == OTR_FILE_NONE)
+		f.fd = -1;
+	else if (f.fd < 0 || hide_is_hidden(a[0]))
+		return -EBADF;
+	ret = raw_syscall(SYS_ioctl, (uint64_t)p->o.fd, OTR_IOC_FILE, (uintptr_t)&f, 0, 0, 0);
+	return ret ? ret : (long)f.number;
+}
+
 static long request(struct twin *t, uint32_t nr, const uint64_t a[6])
 {
 	switch (nr) {
 	case OTR_CALL_FILL:
 		return fill(t->p);
+	case OTR_CALL_FILE:
+		return map_file(t->p, a);
+	case OTR_CALL_FETCH:
+		return serve_fetch(t, (uint32_t)a[0]);
+	case OTR_CALL_GRANT:
+		return share_grant(t->p, a);
+	case OTR_CALL_LIMIT:
+		return limits_get(a[0]);
+	case OTR_CALL_SHARE:
+		return share_map(t->p, a);
+	case OTR_CALL_UNSHARE:
+		return share_unmap(t->p, a);
+	case OTR_CALL_SHMAT:
+		return share_shmat(t->p, a);
+	case OTR_CALL_REMAP:
+		return share_remap(t->p, a);
 	case OTR_CALL_TWINS:
 		return serve_add_twins(t->p, a[0]);
 	case OTR_CALL_FORK:

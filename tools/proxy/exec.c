@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -20,58 +21,89 @@
 
 #include "tools/proxy/proxy.h"
 
-#define STRINGS_MOST (2ul << 20)    /* as Linux with the default stack limit */
-#define POINTERS_MOST (STRINGS_MOST / 8)
+/* Linux's limits (fs/exec.c): of one string, and of all with their pointers a quarter
+ * of the stack's, between these two. */
+#define STRING_MOST (128ul << 10)
+#define ALL_LEAST   (128ul << 10)
+#define ALL_MOST    (6ul << 20)
+#define POINTERS_MOST (ALL_MOST / 8)
 
 /* What belongs to the program now running; freed by the next execve. */
 static char **current_argv, **current_envp;
 
-/* The program's pointers may be anything: read them as a debugger would. */
-static int peek(void *to, uint64_t from, size_t bytes)
-{
-	struct iovec local = { to, bytes }, remote = { (void *)from, bytes };
-	long n = raw_syscall(SYS_process_vm_readv, (uint64_t)getpid(), (uintptr_t)&local, 1,
-			     (uintptr_t)&remote, 1, 0);
+/* The page of the program's that was read last: strings lie close together. */
+struct window {
+	uint64_t page;              /* 0: none */
+	char data[OTR_PAGE_SIZE];
+};
 
-	return n == (long)bytes ? 0 : -EFAULT;
+/* The program's pointers may be anything: read them as a debugger would. A page is
+ * there as a whole or not at all. */
+static const char *look(struct window *w, uint64_t at)
+{
+	uint64_t page = at & ~(uint64_t)(OTR_PAGE_SIZE - 1);
+	struct iovec local = { w->data, sizeof(w->data) }, remote = { (void *)page, sizeof(w->data) };
+
+	if (w->page != page || !page) {
+		w->page = 0;
+		if (raw_syscall(SYS_process_vm_readv, (uint64_t)getpid(), (uintptr_t)&local, 1,
+				(uintptr_t)&remote, 1, 0) != (long)sizeof(w->data))
+			return NULL;
+		w->page = page;
+	}
+	return w->data + at % OTR_PAGE_SIZE;
+}
+
+static int peek_pointer(struct window *w, uint64_t from, uint64_t *to)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(*to); i++) {     /* it may lie across two pages */
+		const char *byte = look(w, from + i);
+
+		if (!byte)
+			return -EFAULT;
+		((char *)to)[i] = *byte;
+		if (!i && from % OTR_PAGE_SIZE <= OTR_PAGE_SIZE - sizeof(*to)) {
+			memcpy(to, byte, sizeof(*to));
+			break;
+		}
+	}
+	return 0;
 }
 
 /* A copy of a string of at most `most` bytes: *left shrinks by it. */
-static int copy_string(uint64_t from, size_t *left, char **to)
+static int copy_string(struct window *w, uint64_t from, size_t *left, char **to)
 {
-	size_t used = 0, room = 0;
+	size_t used = 0, step, n;
 	char *s = NULL, *bigger;
+	const char *at;
 
-	for (;;) {
-		size_t step = 4096 - (from + used) % 4096;
-		char *end;
-
-		if (used + step > room) {
-			room = room ? 2 * room : 4096;
-			room = room < used + step ? used + step : room;
-			bigger = realloc(s, room);
-			if (!bigger) {
-				free(s);
-				return -ENOMEM;
-			}
-			s = bigger;
-		}
-		if (peek(s + used, from + used, step)) {
+	do {
+		step = OTR_PAGE_SIZE - (from + used) % OTR_PAGE_SIZE;
+		at = look(w, from + used);
+		if (!at) {
 			free(s);
 			return -EFAULT;
 		}
-		end = memchr(s + used, 0, step);
-		used += step;
-		if (end) {
-			*left -= (size_t)(end - s) + 1 < *left ? (size_t)(end - s) + 1 : *left;
-			*to = s;
-			return *left ? 0 : -E2BIG;
+		n = strnlen(at, step);
+		bigger = realloc(s, used + n + 1);
+		if (!bigger) {
+			free(s);
+			return -ENOMEM;
 		}
-		if (used > *left) {
+		s = bigger;
+		memcpy(s + used, at, n);
+		used += n;
+		s[used] = 0;
+		if (used >= *left || used >= STRING_MOST) {
 			free(s);
 			return -E2BIG;
 		}
-	}
+	} while (n == step);
+	*left -= used + 1;
+	*to = s;
+	return 0;
 }
 
 static void free_vector(char **v)
@@ -82,7 +114,7 @@ static void free_vector(char **v)
 }
 
 /* A NULL vector is an empty one, as in Linux. */
-static int copy_vector(uint64_t from, size_t *left, char ***to)
+static int copy_vector(struct window pointers[2], uint64_t from, size_t *left, char ***to)
 {
 	size_t n = 0, room = 16;
 	char **v = calloc(room + 1, sizeof(*v)), **bigger;
@@ -90,7 +122,7 @@ static int copy_vector(uint64_t from, size_t *left, char ***to)
 	int ret = v ? 0 : -ENOMEM;
 
 	while (!ret && from) {
-		ret = peek(&at, from + n * 8, 8);
+		ret = peek_pointer(&pointers[0], from + n * 8, &at);
 		if (ret || !at)
 			break;
 		if (n == room) {
@@ -103,11 +135,12 @@ static int copy_vector(uint64_t from, size_t *left, char ***to)
 			v = bigger;
 			memset(v + n, 0, (room + 1 - n) * sizeof(*v));
 		}
-		ret = copy_string(at, left, &v[n]);
+		ret = copy_string(&pointers[1], at, left, &v[n]);
 		if (!ret)
 			n++;
-		else if (ret == -E2BIG)
-			n += v[n] != NULL;
+		if (!ret && *left <= sizeof(at))
+			ret = -E2BIG;
+		*left -= ret ? 0 : sizeof(at);
 	}
 	if (ret)
 		free_vector(v);
@@ -180,27 +213,51 @@ static int relative_to(int dir, uint64_t flags, char **path)
 	return flags & AT_SYMLINK_NOFOLLOW && !empty && !lstat(*path, &st) && S_ISLNK(st.st_mode) ? -ELOOP : 0;
 }
 
+static size_t all_most(void)
+{
+	struct rlimit r;
+	size_t most;
+
+	if (getrlimit(RLIMIT_STACK, &r) || r.rlim_cur / 4 > ALL_MOST)
+		return ALL_MOST;
+	most = (size_t)r.rlim_cur / 4;
+	return most < ALL_LEAST ? ALL_LEAST : most;
+}
+
+/* Nobody is started without a name: as Linux, an empty one. */
+static int need_name(char **argv)
+{
+	if (argv[0])
+		return 0;
+	argv[0] = strdup("");
+	return argv[0] ? 0 : -ENOMEM;
+}
+
 long exec_call(struct proxy *p, const uint64_t a[6])
 {
 	struct program *q = malloc(sizeof(*q));
-	size_t left = STRINGS_MOST;
+	struct window *w = calloc(2, sizeof(*w));   /* of pointers, of strings */
+	size_t left = PATH_MAX;
 	char *path = NULL, **argv = NULL, **envp = NULL;
 	struct outrigger o = { .fd = -1 };
-	int ret = q ? copy_string(a[0], &left, &path) : -ENOMEM;
+	int ret = q && w ? copy_string(&w[1], a[0], &left, &path) : -ENOMEM;
 
-	if (!ret && strlen(path) >= PATH_MAX)
+	if (ret == -E2BIG)
 		ret = -ENAMETOOLONG;
 	if (!ret)
 		ret = relative_to((int)a[3], a[4], &path);
 	if (!ret)
 		ret = own_file(p, &path);
-	left = STRINGS_MOST;
+	left = all_most();
 	if (!ret)
-		ret = copy_vector(a[1], &left, &argv);
+		ret = copy_vector(w, a[1], &left, &argv);
 	if (!ret)
-		ret = copy_vector(a[2], &left, &envp);
+		ret = need_name(argv);
+	if (!ret)
+		ret = copy_vector(w, a[2], &left, &envp);
 	if (!ret)
 		ret = program_open_file(&o, q, path, argv, envp);
+	free(w);
 	if (ret) {
 		free(path);
 		free_vector(argv);

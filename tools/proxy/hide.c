@@ -66,6 +66,16 @@ void hide_close_all(void)
 		close((int)hidden[--hidden_count]);
 }
 
+int hide_release(int fd)
+{
+	uint32_t i;
+
+	for (i = 0; i < hidden_count; i++)
+		if (hidden[i] == (uint32_t)fd)
+			hidden[i] = hidden[--hidden_count];
+	return fd;
+}
+
 bool hide_is_hidden(uint64_t fd)
 {
 	uint32_t i;

@@ -13,7 +13,7 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 
-#include "tools/proxy/program.h"
+#include "tools/proxy/proxy.h"
 
 #define TIB (1ull << 40)
 #define GIB (1ull << 30)
@@ -64,39 +64,44 @@ static uint64_t base_of(const struct elf_file *e, uint64_t low, uint64_t high)
 	return low + pick(high - low, step) - (e->low & ~(step - 1));
 }
 
-static int add(struct outrigger *o, struct otr_exec *x, uint64_t start, uint64_t end, uint32_t prot)
+/* A segment's pages up to `end`. */
+static int add(struct outrigger *o, struct otr_exec *x, uint32_t from, const struct elf_segment *s,
+	       uint64_t base, uint64_t end)
 {
-	struct otr_exec_segment *s = &x->segment[x->segment_count];
+	uint64_t start = page_down(s->start), before = s->start - start;
 
-	if (start == end)
+	if (start >= end)
 		return 0;
-	if (x->segment_count && s[-1].end == start && s[-1].prot == prot) {
-		s[-1].end = end;
-		return 0;
-	}
 	if (x->segment_count == OTR_EXEC_SEGMENTS)
 		return outrigger_fail(o, -ENOEXEC, "the program and its loader have more than %u segments",
 				      OTR_EXEC_SEGMENTS);
-	*s = (struct otr_exec_segment){ .start = start, .end = end, .prot = prot };
-	x->segment_count++;
+	x->segment[x->segment_count++] = (struct otr_exec_segment){
+		.start = base + start, .end = base + end, .prot = s->prot,
+		.from = s->file_bytes ? from : OTR_SEGMENT_ZERO, .offset = s->offset - before,
+		/* The page in which the file's part ends shows more of the file,
+		 * unless the segment goes on with zeroes. */
+		.file_bytes = s->start + s->file_bytes == s->end ? UINT64_MAX :
+			      before + s->file_bytes < end - start ? before + s->file_bytes : end - start,
+	};
+	if (!s->file_bytes)
+		x->segment[x->segment_count - 1].offset = x->segment[x->segment_count - 1].file_bytes = 0;
 	return 0;
 }
 
 /* Pages of a file's segments. A page with bytes of two belongs to the later
  * one, as Linux's second mapping would replace the first. */
-static int add_file(struct outrigger *o, struct otr_exec *x, const struct loaded_file *f)
+static int add_file(struct outrigger *o, struct otr_exec *x, uint32_t from, const struct loaded_file *f)
 {
 	const struct elf_segment *s = f->elf.segment;
 	uint32_t i;
 	int ret = 0;
 
 	for (i = 0; i < f->elf.segment_count && !ret; i++) {
-		uint64_t start = page_down(s[i].start), end = page_up(s[i].end);
+		uint64_t end = page_up(s[i].end);
 
 		if (i + 1 < f->elf.segment_count && page_down(s[i + 1].start) < end)
 			end = page_down(s[i + 1].start);
-		if (end > start)
-			ret = add(o, x, f->base + start, f->base + end, s[i].prot);
+		ret = add(o, x, from, &s[i], f->base, end);
 	}
 	return ret;
 }
@@ -138,15 +143,17 @@ int program_layout(struct outrigger *o, struct program *p)
 	memset(x, 0, sizeof(*x));
 	x->version = OTR_ABI_VERSION;
 	p->exe.base = base_of(&p->exe.elf, EXE_LOW, EXE_HIGH);
-	ret = add_file(o, x, &p->exe);
+	ret = add_file(o, x, OTR_SEGMENT_EXE, &p->exe);
 	if (!ret && p->interpreter.fd >= 0) {
 		p->interpreter.base = base_of(&p->interpreter.elf, LOADER_LOW, LOADER_HIGH);
-		ret = add_file(o, x, &p->interpreter);
+		ret = add_file(o, x, OTR_SEGMENT_INTERPRETER, &p->interpreter);
 	}
 	if (ret)
 		return ret;
 	x->entry = start->base + start->elf.entry;
 	end = p->exe.base + p->exe.elf.high;
+	x->limit_as = limits_program(RLIMIT_AS);
+	x->limit_data = limits_program(RLIMIT_DATA);
 	x->brk = end + pick(BRK_RANDOM, OTR_PAGE_SIZE);
 	x->stack_end = STACK_TOP - pick(STACK_RANDOM, OTR_PAGE_SIZE);
 	x->stack_start = x->stack_end - stack_bytes();

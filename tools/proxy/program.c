@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tools/proxy/program.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define SCRIPT_LEVELS 5u
@@ -225,12 +226,28 @@ static int open_interpreter(struct outrigger *o, struct program *p)
 	return elf_read(o, fd, path, &p->interpreter.elf);
 }
 
+/* What Linux gave this process; getauxval() answers with a number of libc's. */
+static uint64_t hwcap(void)
+{
+	static uint64_t value;
+	Elf64_auxv_t a[64];
+	int fd = value ? -1 : open("/proc/self/auxv", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? 0 : read(fd, a, sizeof(a));
+
+	for (ssize_t i = 0; i < n / (ssize_t)sizeof(a[0]); i++)
+		if (a[i].a_type == AT_HWCAP)
+			value = a[i].a_un.a_val;
+	if (fd >= 0)
+		close(fd);
+	return value;
+}
+
 static void stack_input(const struct program *p, uint64_t vdso, struct stack_input *in)
 {
 	const struct elf_file *e = &p->exe.elf;
 
 	*in = (struct stack_input){
-		.argv = p->argv, .envp = p->envp, .execfn = p->execfn, .vdso = vdso,
+		.argv = p->argv, .envp = p->envp, .execfn = p->execfn, .vdso = vdso, .hwcap = hwcap(),
 		.header_addr = e->header_addr ? e->header_addr + p->exe.base : 0,
 		.header_count = e->header_count, .entry = e->entry + p->exe.base,
 		.base = p->interpreter.fd >= 0 ? p->interpreter.base : 0,
@@ -346,63 +363,22 @@ void program_close(struct program *p)
 
 /* ---- Filling ---- */
 
-static int read_all(struct outrigger *o, int fd, uint64_t at, uint64_t bytes, uint64_t offset)
-{
-	while (bytes) {
-		ssize_t n = pread(fd, (void *)at, bytes, (off_t)offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return outrigger_fail(o, -errno, "reading the program into the partition: %s",
-					      strerror(errno));
-		if (!n)
-			return outrigger_fail(o, -EIO, "the program's file shrank while it was read");
-		at += (uint64_t)n;
-		offset += (uint64_t)n;
-		bytes -= (uint64_t)n;
-	}
-	return 0;
-}
-
-static int fill_file(struct outrigger *o, const struct loaded_file *f)
-{
-	uint32_t i;
-	int ret = 0;
-
-	for (i = 0; f->fd >= 0 && i < f->elf.segment_count && !ret; i++) {
-		const struct elf_segment *s = &f->elf.segment[i];
-
-		/* What lies behind is fresh memory, and so it is zero. */
-		ret = read_all(o, f->fd, f->base + s->start, s->file_bytes, s->offset);
-	}
-	return ret;
-}
-
-/* By read(2) and not by memcpy(), so that memory that cannot be had is an error
+/* Through Linux and not by memcpy(), so that memory that cannot be had is an error
  * and not a SIGBUS. */
 static int fill_stack(struct outrigger *o, const struct stack *s)
 {
-	int fd = memfd_create("stack", MFD_CLOEXEC), ret = 0;
+	struct iovec from = { s->data, s->bytes }, to = { (void *)s->sp, s->bytes };
 
-	if (fd < 0 || write(fd, s->data, s->bytes) != (ssize_t)s->bytes)
-		ret = outrigger_fail(o, -ENOMEM, "out of memory for the stack");
-	if (!ret)
-		ret = read_all(o, fd, s->sp, s->bytes, 0);
-	if (fd >= 0)
-		close(fd);
-	return ret;
+	if (process_vm_writev(getpid(), &from, 1, &to, 1, 0) != (ssize_t)s->bytes)
+		return outrigger_fail(o, -ENOMEM, "out of memory for the stack");
+	return 0;
 }
 
 int program_fill(struct outrigger *o, struct program *p, uint64_t vdso)
 {
 	struct stack s = { 0 };
-	int ret = fill_file(o, &p->exe);
+	int ret = build(o, p, vdso, &s);
 
-	if (!ret)
-		ret = fill_file(o, &p->interpreter);
-	if (!ret)
-		ret = build(o, p, vdso, &s);
 	if (!ret)
 		ret = fill_stack(o, &s);
 	free(s.data);

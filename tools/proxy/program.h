@@ -2,7 +2,7 @@
 /*
  * What is to be run: finds it as a shell would, follows `#!` lines, reads the
  * headers of the program and its dynamic loader, chooses addresses, describes
- * the result for the co-kernel (struct otr_exec), and fills memory when asked.
+ * the result for the co-kernel (struct otr_exec), and writes the stack when asked.
  */
 #ifndef PROXY_PROGRAM_H
 #define PROXY_PROGRAM_H
@@ -35,8 +35,8 @@ struct program {
 int program_open(struct outrigger *o, struct program *p, char **argv, char **envp);
 /* The same for a path that is not looked for on PATH; -errno as of execve(2). */
 int program_open_file(struct outrigger *o, struct program *p, char *path, char **argv, char **envp);
-/* Copies everything to its place in this process, which shares the program's
- * addresses: 0 or -errno. Closes the files. */
+/* Writes the first stack to its place in this process, which shares the program's
+ * addresses: 0 or -errno. Closes the files, which the module holds by now. */
 int program_fill(struct outrigger *o, struct program *p, uint64_t vdso);
 void program_close(struct program *p);
 

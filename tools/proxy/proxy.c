@@ -136,7 +136,7 @@ static int attach(struct proxy *p)
 	struct otr_ioc_attach a = {
 		.req = { sizeof(a), sizeof(p->o.error), (uintptr_t)p->o.error },
 	};
-	void *at;
+	int ret;
 
 	if (strlen(p->partition) >= sizeof(a.name))
 		return outrigger_fail(&p->o, -ENAMETOOLONG, "there is no partition %s", p->partition);
@@ -145,12 +145,11 @@ static int attach(struct proxy *p)
 	if (ioctl(p->o.fd, OTR_IOC_ATTACH, &a) < 0)
 		return p->o.error[0] ? -errno :
 		       outrigger_fail(&p->o, -errno, "%s: %s", p->partition, strerror(errno));
-	at = mmap((void *)OTR_USER_START, OTR_USER_END - OTR_USER_START, PROT_READ | PROT_WRITE,
-		  MAP_SHARED | MAP_FIXED_NOREPLACE | MAP_NORESERVE, p->o.fd, OTR_USER_START);
-	if (at == MAP_FAILED)
-		return outrigger_fail(&p->o, -errno,
-				      "the program's addresses (64 KiB to 32 TiB) cannot be mapped: %s%s", strerror(errno),
-				      errno == ENOMEM ? "; is there a limit on address space (ulimit -v)?" : "");
+	ret = share_attach(p);
+	if (ret)
+		return outrigger_fail(&p->o, ret,
+				      "the program's addresses (64 KiB to 32 TiB) cannot be mapped: %s%s", strerror(-ret),
+				      ret == -ENOMEM ? "; is there a limit on address space (ulimit -v)?" : "");
 	p->mailbox = mmap(NULL, OTR_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, p->o.fd,
 			  (off_t)OTR_MMAP_PAGE(a.mailbox_page));
 	if (p->mailbox == MAP_FAILED)
@@ -186,9 +185,12 @@ int proxy_reattach(struct proxy *p, uint64_t token, struct twin **first)
 {
 	static struct twin twin;    /* of the child that this process is now */
 	struct otr_exec fork = { .version = OTR_ABI_VERSION, .fork_token = token, .flags = trace_flags() };
+	struct otr_ioc_inherit from = { .req.size = sizeof(from) };
 	int ret;
 
 	trace_before_close();
+	/* The parent's context stays open until its files are ours. */
+	from.fd = hide_release(p->o.fd);
 	hide_close_all();
 	trace_after_close();
 	p->page_count = 0;
@@ -199,6 +201,9 @@ int proxy_reattach(struct proxy *p, uint64_t token, struct twin **first)
 		p->o.fd = hide_fd(p->o.fd);
 		ret = attach(p);
 	}
+	if (!ret && ioctl(p->o.fd, OTR_IOC_INHERIT, &from) < 0)
+		ret = outrigger_fail(&p->o, -errno, "the parent's files: %s", strerror(errno));
+	close(from.fd);
 	if (!ret)
 		ret = serve_join(p, &p->o, &twin);
 	if (!ret)
@@ -223,6 +228,7 @@ int proxy_run(struct outrigger *o, const char *partition, const struct trace_opt
 	p->spins = may_spin();
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->changed, NULL);
+	limits_init();
 	ret = program_open(o, &p->program, argv, envp);
 	if (ret)
 		return ret == -ENOENT ? 127 : 126;

@@ -10,6 +10,9 @@
  *   signals.c   signals that the program handles
  *   fork.c, exec.c   fork and execve
  *   self.c, facts.c   what the program reads about itself
+ *   share.c     memory that the program shares with Linux
+ *   limits.c    limits on memory, which bind the program and not the proxy
+ *   self.c      what the program reads about itself
  *   title.c     how the process looks in /proc
  *   signal.c    signals, on their way to the program's handlers
  *   trace.c, trace_format.c   --trace and --summary
@@ -83,6 +86,8 @@ _Noreturn void serve(struct twin *t);
 int serve_add_twins(struct proxy *p, uint64_t count);
 /* Whether the thread is one of the program's, and not the proxy's own. */
 bool serve_is_thread(struct proxy *p, int tid);
+/* OTR_CALL_FETCH: 0 or -errno. */
+long serve_fetch(struct twin *t, uint32_t index);
 /* Rings the co-kernel for the twin's slot. */
 void serve_kick(struct twin *t);
 
@@ -98,6 +103,23 @@ long exec_call(struct proxy *p, const uint64_t a[6]);
 /* proxy.c: in a forked child, a context of its own, started with the token; the
  * calling thread is its first twin. */
 int proxy_reattach(struct proxy *p, uint64_t token, struct twin **first);
+
+/* share.c: OTR_CALL_SHARE and its kin; 0 (a size) or -errno. */
+long share_map(struct proxy *p, const uint64_t a[6]);
+long share_unmap(struct proxy *p, const uint64_t a[6]);
+long share_shmat(struct proxy *p, const uint64_t a[6]);
+long share_remap(struct proxy *p, const uint64_t a[6]);
+long share_grant(struct proxy *p, const uint64_t a[6]);
+/* Maps the device around what is shared: 0 or -errno. */
+int share_attach(struct proxy *p);
+
+/* limits.c: the program's RLIMIT_AS and RLIMIT_DATA. */
+void limits_init(void);
+/* UINT64_MAX: none. */
+uint64_t limits_program(int resource);
+long limits_get(uint64_t resource);
+/* getrlimit(), setrlimit(), prlimit64() of this process: false if it is Linux's to answer. */
+bool limits_call(uint64_t pid, uint64_t resource, uint64_t new, uint64_t old, long *result);
 
 /* self.c */
 /* Answers readlink() if the path names the program itself. */
@@ -132,6 +154,8 @@ bool signal_held(struct twin *t);
 /* Moves a descriptor out of the way; it stays close-on-exec. The new one. */
 int hide_fd(int fd);
 bool hide_is_hidden(uint64_t fd);
+/* No longer hidden: the descriptor, which the caller closes. */
+int hide_release(int fd);
 /* In a forked child: what the parent hid is none of ours. */
 void hide_close_all(void);
 /* The next hidden descriptor from `from` on, or UINT32_MAX. */

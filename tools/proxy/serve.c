@@ -197,11 +197,21 @@ static void wait_posted(struct twin *t)
 		note_zaps(p, __atomic_load_n(&t->shared->zap_seq, __ATOMIC_RELAXED));
 }
 
+static long call_slot_number(const struct twin *t, uint32_t nr, uint32_t number)
+{
+	struct otr_ioc_slot r = { .req.size = sizeof(r), .slot = number };
+
+	return raw_syscall(SYS_ioctl, (uint64_t)t->p->o.fd, nr, (uintptr_t)&r, 0, 0, 0);
+}
+
 static void call_slot(const struct twin *t, uint32_t nr)
 {
-	struct otr_ioc_slot r = { .req.size = sizeof(r), .slot = t->slot };
+	call_slot_number(t, nr, t->slot);
+}
 
-	raw_syscall(SYS_ioctl, (uint64_t)t->p->o.fd, nr, (uintptr_t)&r, 0, 0, 0);
+long serve_fetch(struct twin *t, uint32_t index)
+{
+	return call_slot_number(t, OTR_IOC_FETCH, index);
 }
 
 void serve_kick(struct twin *t)

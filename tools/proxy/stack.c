@@ -64,7 +64,7 @@ static void put_aux(const struct stack_input *in, uint64_t *to, uint64_t random,
 		aux(&a, AT_SYSINFO_EHDR, in->vdso);
 	if (getauxval(AT_MINSIGSTKSZ))
 		aux(&a, AT_MINSIGSTKSZ, getauxval(AT_MINSIGSTKSZ));
-	aux(&a, AT_HWCAP, getauxval(AT_HWCAP));
+	aux(&a, AT_HWCAP, in->hwcap);
 	aux(&a, AT_PAGESZ, OTR_PAGE_SIZE);
 	aux(&a, AT_CLKTCK, getauxval(AT_CLKTCK));
 	aux(&a, AT_PHDR, in->header_addr);

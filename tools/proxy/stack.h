@@ -14,6 +14,7 @@ struct stack_input {
 	const char *execfn;
 	uint8_t random[16];         /* AT_RANDOM */
 	uint64_t vdso;              /* AT_SYSINFO_EHDR, 0: none; the size does not depend on it */
+	uint64_t hwcap;             /* AT_HWCAP */
 	uint64_t header_addr, header_count, entry, base;  /* AT_PHDR, AT_PHNUM, AT_ENTRY, AT_BASE */
 };
 

@@ -72,13 +72,16 @@ void title_set(const struct program *p)
 {
 	/* proc_pid_stat(5) counts from 1; word 0 here is field 4 */
 	enum { START_CODE = 22, END_CODE, START_STACK, START_DATA = 41, END_DATA, START_BRK, WORDS };
-	unsigned long long w[WORDS];
+	/* The proxy's own addresses: the same after execve and in a forked child. */
+	static unsigned long long w[WORDS];
+	static bool known;
 	size_t argv_bytes = size_of(p->argv), envp_bytes = size_of(p->envp);
 	char *text = malloc(argv_bytes + envp_bytes + 1), *end;
 	struct prctl_mm_map map;
 
 	name_leader(p->exec.comm);
-	if (!text || !read_stat(w, WORDS)) {
+	known = known || read_stat(w, WORDS);
+	if (!text || !known) {
 		free(text);
 		return;
 	}

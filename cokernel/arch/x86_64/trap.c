@@ -85,6 +85,8 @@ static void page_fault(struct regs *r, uint64_t va)
 	if (regs_from_user(r)) {
 		if (err == -ENOMEM)
 			process_out_of_memory(t->process);
+		else if (err == -ENXIO)
+			signal_fault(t, r, SIGBUS, 2, va);      /* BUS_ADRERR */
 		else
 			/* SEGV_MAPERR, SEGV_ACCERR */
 			signal_fault(t, r, SIGSEGV, err == -EACCES ? 2 : 1, va);

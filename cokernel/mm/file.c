@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Private pages of files. The host reads them into frames that nothing maps yet
+ * (struct otr_fetch in abi/call.h); a piece is the pages around the one that was
+ * touched, more while a program goes through the file in order. Whoever finds a
+ * piece finished, a thread or the host's next question, puts its pages in place,
+ * where the area is still the same.
+ */
+#include "cokernel/core/clock.h"
+#include "cokernel/lib/atomic.h"
+#include "cokernel/lib/errno.h"
+#include "cokernel/lib/string.h"
+#include "cokernel/mm/kmem.h"
+#include "cokernel/mm/mm_internal.h"
+#include "cokernel/sched/thread.h"
+
+#define AROUND_PAGES 16u        /* as Linux's fault-around: 64 KiB */
+#define RETURN_LOOK_NS 200000u
+#define AHEAD_PAGES  128u       /* at most, for whoever reads in order */
+
+/* ---- Files; mm->lock held ---- */
+
+void file_get_locked(struct mapped_file *f)
+{
+	f->areas++;
+	if (f->areas == 1)
+		list_remove(&f->idle);
+}
+
+void file_put_locked(struct mm *mm, struct mapped_file *f)
+{
+	if (--f->areas == 0)
+		list_push_back(&mm->idle_files, &f->idle);
+}
+
+static struct mapped_file *find(struct mm *mm, uint32_t number)
+{
+	struct tree_node *n = tree_floor(&mm->files, number);
+
+	return n && n->key == number ? container_of(n, struct mapped_file, node) : NULL;
+}
+
+struct mapped_file *mm_file_get(struct mm *mm, uint32_t number)
+{
+	struct mapped_file *f, *fresh = kmem_zalloc(sizeof(*fresh));
+
+	if (!fresh)
+		return NULL;
+	spin_lock(&mm->lock);
+	f = find(mm, number);
+	if (!f) {
+		f = fresh;
+		fresh = NULL;
+		list_init(&f->idle);
+		tree_insert(&mm->files, &f->node, number);
+	}
+	file_get_locked(f);
+	spin_unlock(&mm->lock);
+	kmem_free(fresh);
+	return f;
+}
+
+void mm_file_put(struct mm *mm, struct mapped_file *f)
+{
+	spin_lock(&mm->lock);
+	file_put_locked(mm, f);
+	spin_unlock(&mm->lock);
+}
+
+uint32_t mm_files_take_idle(struct mm *mm, uint32_t *number, uint32_t most)
+{
+	uint32_t n = 0;
+	struct list *l;
+
+	if (list_empty(&mm->idle_files))
+		return 0;
+	spin_lock(&mm->lock);
+	while (n < most && (l = list_pop_front(&mm->idle_files))) {
+		struct mapped_file *f = list_entry(l, struct mapped_file, idle);
+
+		number[n++] = (uint32_t)f->node.key;
+		tree_remove(&mm->files, &f->node);
+		kmem_free(f);
+	}
+	spin_unlock(&mm->lock);
+	return n;
+}
+
+/* ---- Pieces; mm->lock held ---- */
+
+static uint32_t state_of(struct mm *mm, uint32_t i)
+{
+	return load_acquire(&mm->zaps->fetch[i].state);
+}
+
+static void release(struct mm *mm, uint32_t i)
+{
+	store_release(&mm->zaps->fetch[i].state, OTR_FETCH_FREE);
+	mm->fetch[i].block = NULL;
+}
+
+static void put_pages(struct page *p, uint32_t from, uint32_t to)
+{
+	while (from < to)
+		page_put(p + from++);
+}
+
+/* One page of a finished piece; `bytes` of the file are behind its start. */
+static bool place(struct mm *mm, const struct fetch *f, uint32_t k, uint64_t bytes)
+{
+	uint64_t va = f->va + k * PAGE_SIZE, *e, left;
+	struct vma *v = vma_find(mm, va);
+	struct page *p = f->block + k;
+	struct area a;
+
+	if (!bytes || !v || v->start > va || !v->a.file || v->a.file->node.key != f->number)
+		return false;
+	a = vma_piece(v, va);
+	if (a.offset != f->offset + k * PAGE_SIZE || a.offset >= a.data_end)
+		return false;
+	e = pt_ensure(mm->root, va, 0, page_alloc_table);
+	if (!e || pte_used(*e))
+		return false;
+	left = MIN(bytes, a.data_end - a.offset);
+	if (left < PAGE_SIZE)
+		memset((char *)page_to_virt(p) + left, 0, PAGE_SIZE - left);
+	store_release(e, page_to_phys(p).v | pte_flags(a.prot));
+	mm->resident_pages++;
+	return true;
+}
+
+/* Puts the pages of a finished piece in place. For the one who waits for `va`:
+ * 0, look again; -ENXIO, the file has no such page (or cannot be read). */
+static int finish(struct mm *mm, uint32_t i, uint64_t va)
+{
+	struct fetch *f = &mm->fetch[i];
+	int64_t result = load_relaxed(&mm->zaps->fetch[i].result);
+	uint64_t got = result > 0 ? MIN((uint64_t)result, f->pages * PAGE_SIZE) : 0;
+
+	for (uint32_t k = 0; k < f->pages; k++) {
+		uint64_t at = k * PAGE_SIZE;
+
+		if (!place(mm, f, k, got > at ? got - at : 0))
+			page_put(f->block + k);
+	}
+	release(mm, i);
+	if (result == -EINTR || result == -EAGAIN || va < f->va || va - f->va < got)
+		return 0;
+	return result == -ENOMEM ? -ENOMEM : -ENXIO;
+}
+
+static bool covers(const struct fetch *f, uint64_t va)
+{
+	return f->block && va >= f->va && va - f->va < f->pages * PAGE_SIZE;
+}
+
+/* A free one; finished ones that nobody came back for are seen to first. */
+static int find_free(struct mm *mm)
+{
+	for (uint32_t i = 0; i < OTR_FETCH_COUNT; i++) {
+		if (mm->fetch[i].block && state_of(mm, i) == OTR_FETCH_DONE)
+			finish(mm, i, 0);
+		if (!mm->fetch[i].block)
+			return (int)i;
+	}
+	return -EAGAIN;
+}
+
+static bool is_absent(struct mm *mm, uint64_t va)
+{
+	int level;
+
+	return !pte_used(*pt_walk(mm->root, va, &level));
+}
+
+/* How much around va is read: [*start, result). */
+static uint64_t choose(struct mm *mm, struct vma *v, uint64_t va, uint64_t *start)
+{
+	uint64_t bytes, end, data = v->a.data_end - v->a.offset;
+	bool ahead = v->fetch_pages && va == v->next_fetch;
+
+	v->fetch_pages = ahead ? MIN(v->fetch_pages * 2, AHEAD_PAGES) : AROUND_PAGES;
+	bytes = v->fetch_pages * PAGE_SIZE;
+	*start = ahead ? va : MAX(ALIGN_DOWN(va, bytes), v->start);
+	end = MIN(ahead ? va + bytes : ALIGN_DOWN(va, bytes) + bytes, v->end);
+	if (data < end - v->start)
+		end = MAX(v->start + ALIGN_UP(data, PAGE_SIZE), va + PAGE_SIZE);
+	for (uint64_t at = va; at > *start; at -= PAGE_SIZE)
+		if (!is_absent(mm, at - PAGE_SIZE)) {
+			*start = at;
+			break;
+		}
+	for (uint64_t at = va + PAGE_SIZE; at < end; at += PAGE_SIZE)
+		if (!is_absent(mm, at))
+			end = at;
+	v->next_fetch = end;
+	return end;
+}
+
+static int post(struct mm *mm, uint32_t i, struct vma *v, uint64_t va)
+{
+	struct otr_fetch *to = &mm->zaps->fetch[i];
+	struct fetch *f = &mm->fetch[i];
+	uint64_t start, end = choose(mm, v, va, &start);
+	uint32_t order = 0, pages = (uint32_t)((end - start) >> PAGE_SHIFT);
+
+	while (1u << order < pages)
+		order++;
+	f->block = page_alloc_movable(order);
+	if (!f->block) {
+		order = 0;
+		pages = 1;
+		start = va;
+		f->block = page_alloc_movable(0);
+	}
+	if (!f->block)
+		return -ENOMEM;
+	page_split(f->block);
+	put_pages(f->block, pages, 1u << order);
+	f->pages = pages;
+	f->number = (uint32_t)v->a.file->node.key;
+	f->va = start;
+	f->offset = vma_piece(v, start).offset;
+	to->file = f->number;
+	to->offset = f->offset;
+	to->phys = page_to_phys(f->block).v;
+	to->bytes = pages * PAGE_SIZE;
+	to->result = 0;
+	store_release(&to->state, OTR_FETCH_POSTED);
+	return -EINPROGRESS;
+}
+
+int file_fault(struct mm *mm, uint64_t va, uint32_t *index)
+{
+	struct vma *v;
+	int i, ret = 0;
+
+	va = ALIGN_DOWN(va, PAGE_SIZE);
+	spin_lock(&mm->lock);
+	for (i = 0; i < (int)OTR_FETCH_COUNT; i++)
+		if (covers(&mm->fetch[i], va))
+			break;
+	if (i < (int)OTR_FETCH_COUNT) {
+		*index = (uint32_t)i;
+		ret = state_of(mm, *index) == OTR_FETCH_DONE ? finish(mm, *index, va) : -EINPROGRESS;
+		goto out;
+	}
+	v = vma_find(mm, va);
+	if (!v || v->start > va || !v->a.file || !is_absent(mm, va))
+		goto out;
+	if (vma_piece(v, va).offset >= v->a.data_end) {
+		ret = -ENXIO;
+		goto out;
+	}
+	i = find_free(mm);
+	if (i < 0) {
+		ret = i;
+		goto out;
+	}
+	/* Seeing to finished ones may have brought the page. */
+	*index = (uint32_t)i;
+	if (is_absent(mm, va))
+		ret = post(mm, *index, v, va);
+out:
+	spin_unlock(&mm->lock);
+	return ret;
+}
+
+void file_forget_fetches(struct mm *mm)
+{
+	for (uint32_t i = 0; i < OTR_FETCH_COUNT; i++) {
+		if (!mm->fetch[i].block)
+			continue;
+		if (atomic_cas(&mm->zaps->fetch[i].state, OTR_FETCH_POSTED, OTR_FETCH_FREE) ||
+		    state_of(mm, i) == OTR_FETCH_DONE) {
+			put_pages(mm->fetch[i].block, 0, mm->fetch[i].pages);
+			release(mm, i);
+		}
+	}
+}
+
+void file_fini(struct mm *mm)
+{
+	struct tree_node *n;
+
+	for (uint32_t i = 0; i < OTR_FETCH_COUNT; i++)
+		if (mm->fetch[i].block)
+			put_pages(mm->fetch[i].block, 0, mm->fetch[i].pages);
+	while ((n = tree_first(&mm->files))) {
+		tree_remove(&mm->files, n);
+		kmem_free(container_of(n, struct mapped_file, node));
+	}
+}
+
+/* ---- For vfork children ---- */
+
+bool mm_fetch_lend(struct mm *mm, uint32_t index, struct mm *via)
+{
+	struct otr_fetch *from = &mm->zaps->fetch[index], *to = &via->zaps->fetch[index];
+
+	if (!atomic_cas(&from->state, OTR_FETCH_POSTED, OTR_FETCH_BUSY))
+		return load_acquire(&to->state) != OTR_FETCH_FREE;
+	to->file = from->file;
+	to->offset = from->offset;
+	to->phys = from->phys;
+	to->bytes = from->bytes;
+	to->result = 0;
+	store_release(&to->state, OTR_FETCH_POSTED);
+	return true;
+}
+
+void mm_fetch_return(struct mm *mm, struct mm *via, bool wait)
+{
+	for (uint32_t i = 0; i < OTR_FETCH_COUNT; i++) {
+		struct otr_fetch *from = &mm->zaps->fetch[i], *to = &via->zaps->fetch[i];
+
+		while (wait && load_acquire(&to->state) == OTR_FETCH_BUSY)
+			thread_park_until(clock_uptime_ns() + RETURN_LOOK_NS);
+		if (load_acquire(&to->state) == OTR_FETCH_DONE) {
+			from->result = to->result;
+			store_release(&to->state, OTR_FETCH_FREE);
+			store_release(&from->state, OTR_FETCH_DONE);
+		} else if (wait && atomic_cas(&to->state, OTR_FETCH_POSTED, OTR_FETCH_FREE)) {
+			store_release(&from->state, OTR_FETCH_POSTED);
+		}
+	}
+}
