@@ -265,6 +265,7 @@ static int64_t exec(struct regs *r, const uint64_t arg[6])
 	for (uint32_t i = 0; i < SIGNALS; i++)
 		if (p->action[i].handler > 1)
 			p->action[i] = (struct signal_action){ 0 };
+	memset(p->former, 0, sizeof(p->former));
 	signal_free_all(t);
 	t->signal_count = 0;
 	t->altstack[0] = t->altstack[2] = 0;

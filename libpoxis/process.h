@@ -53,6 +53,7 @@ struct process {
 	uint32_t ended_children_count;
 	uint64_t lender_zaps;       /* vfork_zap_seq() */
 	struct signal_action action[SIGNALS];   /* under lock */
+	struct signal_action former[SIGNALS];   /* handlers that were taken away; lock */
 	_Atomic bool facts_busy;    /* a thread uses the mailbox's facts */
 	_Atomic uint32_t membarriers;   /* registered commands */
 	_Atomic uint32_t refused_reported[16];  /* bit: call number, reported once */

@@ -248,6 +248,8 @@ int64_t sys_rt_sigaction(struct regs *r)
 			(uint64_t)number, caught ? OTR_SIG_CATCH : new.handler, new.flags, new.mask });
 		spin_lock(&p->lock);
 		p->action[number - 1] = err ? old : new;
+		if (!err && !caught && old.handler > SIG_IGN)
+			p->former[number - 1] = old;
 		spin_unlock(&p->lock);
 		if (err)
 			return err;
@@ -348,13 +350,16 @@ void signal_deliver(struct thread *t, struct regs *r)
 		t->signal_count--;
 		info = s->info;
 		a = p->action[info.number - 1];
+		/* Linux gave it to a handler before the program took that away. */
+		if (a.handler <= SIG_IGN && p->former[info.number - 1].handler > SIG_IGN)
+			a = p->former[info.number - 1];
 		mask = t->mask_saved ? t->saved_mask : t->sigmask;
 		t->mask_saved = false;
 		if (a.handler != SIG_DFL && a.handler != SIG_IGN) {
 			t->sigmask |= a.mask | (a.flags & SA_NODEFER ? 0 : bit(info.number));
 			t->sigmask &= ~never_blocked;
 			if (a.flags & SA_RESETHAND)
-				p->action[info.number - 1].handler = SIG_DFL;
+				p->action[info.number - 1].handler = p->former[info.number - 1].handler = SIG_DFL;
 		}
 		spin_unlock(&p->lock);
 		kmem_free(s);
