@@ -120,6 +120,8 @@ int process_reap(uint32_t context)
 	tree_remove(&processes, &p->node);
 	boot_status()->process_count = --count;
 	spin_unlock(&processes_lock);
+	/* What it has of another's goes back while its requests can be seen. */
+	vfork_end(p);
 	/* Nothing in Linux maps a frame any more: no zap is waited for. */
 	p->mm->zaps = NULL;
 	process_put(p);

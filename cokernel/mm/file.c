@@ -296,8 +296,13 @@ void file_fini(struct mm *mm)
 
 bool mm_fetch_lend(struct mm *mm, uint32_t index, struct mm *via)
 {
-	struct otr_fetch *from = &mm->zaps->fetch[index], *to = &via->zaps->fetch[index];
+	struct otr_ctx_private *own = load_relaxed(&mm->zaps), *other = load_relaxed(&via->zaps);
+	struct otr_fetch *from, *to;
 
+	if (!own || !other)
+		return false;
+	from = &own->fetch[index];
+	to = &other->fetch[index];
 	if (!atomic_cas(&from->state, OTR_FETCH_POSTED, OTR_FETCH_BUSY))
 		return load_acquire(&to->state) != OTR_FETCH_FREE;
 	to->file = from->file;
@@ -311,8 +316,13 @@ bool mm_fetch_lend(struct mm *mm, uint32_t index, struct mm *via)
 
 void mm_fetch_return(struct mm *mm, struct mm *via, bool wait)
 {
+	struct otr_ctx_private *own = load_relaxed(&mm->zaps), *other = load_relaxed(&via->zaps);
+
+	/* One of the two programs was reaped: nothing is under way. */
+	if (!own || !other)
+		return;
 	for (uint32_t i = 0; i < OTR_FETCH_COUNT; i++) {
-		struct otr_fetch *from = &mm->zaps->fetch[i], *to = &via->zaps->fetch[i];
+		struct otr_fetch *from = &own->fetch[i], *to = &other->fetch[i];
 
 		while (wait && load_acquire(&to->state) == OTR_FETCH_BUSY)
 			thread_park_until(clock_uptime_ns() + RETURN_LOOK_NS);
