@@ -57,17 +57,20 @@ struct otr_cpu_status {
 	uint64_t foreign_count;     /* Linux's broadcast IPIs and NMIs, ignored */
 	uint64_t switch_count;      /* context switches */
 	uint64_t idle_ns;
-	uint32_t current_pid;       /* thread running now, 0: idle */
+	uint32_t current_pid;       /* program running now, 0: none */
 	uint32_t current_tid;
 	uint64_t syscall_count;
+	uint32_t nmi_ack;           /* last otr_cpu_control.nmi seen */
+	uint32_t reserved[15];
 };
-OTR_ASSERT_SIZE(struct otr_cpu_status, 64);
+OTR_ASSERT_SIZE(struct otr_cpu_status, 128);
 
 /* Written by the host only. */
 struct otr_cpu_control {
 	uint32_t ping;              /* answer by storing it into ping_ack */
 	uint32_t stop;              /* 1: the next NMI is the host's: save registers, halt */
-	uint32_t reserved[14];
+	uint32_t nmi;               /* an NMI is answered by storing it into nmi_ack */
+	uint32_t reserved[13];
 };
 OTR_ASSERT_SIZE(struct otr_cpu_control, 64);
 

@@ -8,6 +8,9 @@
  *                        checks the result again and again
  *   threads share        on one CPU, a thread that computes and two that hand each
  *                        other a token all get on
+ *   threads pin SECONDS  twice as many threads as CPUs compute while they are moved
+ *                        about; each gets where it is sent and goes on, also when
+ *                        the CPU leaves that it was sent to
  */
 #include <errno.h>
 #include <semaphore.h>
@@ -143,6 +146,75 @@ static void *spinner(void *arg)
 	return (void *)rounds;
 }
 
+#define PATIENCE 10.0   /* seconds; an emulator may be slow */
+
+struct pinned {
+	pthread_t thread;
+	atomic_int cpu;
+	atomic_ulong rounds;
+};
+
+static void *pinned(void *arg)
+{
+	struct pinned *p = arg;
+
+	while (!over) {
+		for (volatile int i = 0; i < 20000; i++)
+			;
+		p->cpu = sched_getcpu();
+		p->rounds++;
+	}
+	return NULL;
+}
+
+/* The thread runs on, and there unless the CPU left. */
+static bool arrives(struct pinned *p, int cpu)
+{
+	double end = now() + PATIENCE;
+	unsigned long from = p->rounds;
+	cpu_set_t to;
+
+	CPU_ZERO(&to);
+	CPU_SET(cpu, &to);
+	if (pthread_setaffinity_np(p->thread, sizeof(to), &to))
+		return true;    /* the CPU is gone already */
+	while (now() < end) {
+		if (p->rounds > from + 1 && (p->cpu == cpu || pthread_setaffinity_np(p->thread, sizeof(to), &to)))
+			return true;
+		sched_yield();
+	}
+	fprintf(stderr, "threads: sent to CPU %d, is on %d after %lu rounds\n", cpu, p->cpu, p->rounds - from);
+	return false;
+}
+
+static int pin(double seconds)
+{
+	cpu_set_t set;
+	int cpus[CPU_SETSIZE], count = 0, n;
+	struct pinned *p;
+	unsigned next = 1;
+	bool right = true;
+
+	sched_getaffinity(0, sizeof(set), &set);
+	for (int i = 0; i < CPU_SETSIZE; i++)
+		if (CPU_ISSET(i, &set))
+			cpus[count++] = i;
+	n = 2 * count;
+	p = calloc((size_t)n, sizeof(*p));
+	if (!p)
+		die("calloc");
+	for (int i = 0; i < n; i++)
+		if (pthread_create(&p[i].thread, NULL, pinned, p + i))
+			die("pthread_create");
+	for (until = now() + seconds; right && now() < until; next = next * 1103515245 + 12345)
+		right = arrives(p + next / 65536 % (unsigned)n, cpus[next / 8388608 % (unsigned)count]);
+	over = true;
+	for (int i = 0; i < n; i++)
+		pthread_join(p[i].thread, NULL);
+	printf("%s\n", right ? "right" : "wrong");
+	return !right;
+}
+
 static unsigned long run(int n, void *(*fn)(void *))
 {
 	pthread_t *t = calloc((size_t)n, sizeof(*t));
@@ -177,7 +249,7 @@ int main(int argc, char **argv)
 	if (argc == 2 && !strcmp(argv[1], "share"))
 		return share();
 	if (n < 1) {
-		fprintf(stderr, "usage: threads sum|block|spin N, or share\n");
+		fprintf(stderr, "usage: threads sum|block|spin|pin N, or share\n");
 		return 2;
 	}
 	if (!strcmp(argv[1], "sum")) {
@@ -195,6 +267,8 @@ int main(int argc, char **argv)
 		printf("%lu\n", run(n, blocker));
 		return 0;
 	}
+	if (!strcmp(argv[1], "pin"))
+		return pin(n);
 	sched_getaffinity(0, sizeof(set), &set);
 	until = now() + n;
 	printf("%s\n", run(CPU_COUNT(&set), spinner) ? "right" : "nothing done");

@@ -35,6 +35,7 @@ static void number_cpus(struct otr_partition *p)
 		c->index = i++;
 		c->ping_open = false;
 		c->ping = 0;
+		c->nmi = 0;
 	}
 	mutex_unlock(&p->cpu_lock);
 }

@@ -77,6 +77,9 @@ struct otr_cpu {
 	bool started;                /* cpu_lock; read without by the pinger */
 	u32 ping;                    /* watchdog only */
 	bool ping_open;              /* watchdog only: not yet answered */
+	u32 ping_age;                /* watchdog only: its ticks since the ping */
+	u32 nmi;                     /* watchdog only */
+	u32 nmi_seen_age;            /* watchdog only: ping_age when the NMI was answered */
 };
 
 /* ---- Memory (memory.c) ---- */

@@ -202,6 +202,7 @@ int process_start_thread(struct process *p, struct thread *t)
 		return -EINTR;
 	}
 	t->process = p;
+	t->pid = p->pid;
 	t->traced = p->trace;
 	list_push_back(&p->threads, &t->process_link);
 	p->thread_count++;

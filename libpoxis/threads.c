@@ -246,18 +246,21 @@ int64_t sys_sched_getaffinity(struct regs *r)
 	struct process *p = current_thread()->process;
 	struct cpumask m;
 	struct thread *t;
-	uint64_t bytes = mask_bytes();
+	uint64_t bytes = mask_bytes(), any = 0;
 
 	if (r->rsi & 7 || r->rsi < bytes)
 		return -EINVAL;
 	spin_lock(&p->lock);
 	t = find_thread(p, r->rdi);
-	if (t)
-		for (uint32_t w = 0; w < CPU_WORDS; w++)
-			m.word[w] = t->affinity.word[w] & cpu_online_mask.word[w];
+	for (uint32_t w = 0; t && w < CPU_WORDS; w++) {
+		m.word[w] = t->affinity.word[w] & cpu_online_mask.word[w];
+		any |= m.word[w];
+	}
 	spin_unlock(&p->lock);
 	if (!t)
 		return -ESRCH;
+	if (!any)       /* the last of them left: it runs anywhere */
+		m = cpu_online_mask;
 	return user_write(r->rdx, &m, bytes) ? -EFAULT : (int64_t)bytes;
 }
 
@@ -277,11 +280,7 @@ int64_t sys_sched_setaffinity(struct regs *r)
 	spin_lock(&p->lock);
 	t = find_thread(p, r->rdi);
 	if (t)
-		t->affinity = m;
+		thread_set_affinity(t, &m);
 	spin_unlock(&p->lock);
-	if (!t)
-		return -ESRCH;
-	if (t == current_thread() && !cpumask_test(&m, this_cpu()->index))
-		sched_migrate();
-	return 0;
+	return t ? 0 : -ESRCH;
 }

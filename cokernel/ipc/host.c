@@ -202,7 +202,8 @@ void host_doorbell(void)
 	struct cpu *c = this_cpu();
 	uint32_t ping = load_relaxed(&c->control->ping);
 
-	if (c->status->ping_ack != ping) {
+	if (c->status->ping_ack != ping || c->served_pings) {
+		c->served_pings = 0;
 		store_release(&c->status->ping_ack, ping);
 		store_relaxed(&boot_status()->mem_free_bytes, phys_free_bytes());
 	}

@@ -280,6 +280,7 @@ int mm_populate(struct mm *mm, uint64_t va, uint64_t bytes, uint32_t access)
 
 			if (err)
 				return err;
+			thread_breathe();
 			continue;
 		}
 		va = ALIGN_DOWN(va, 1ull << (PAGE_SHIFT + 9 * level)) + (1ull << (PAGE_SHIFT + 9 * level));

@@ -35,6 +35,7 @@ static int share_area(struct mm *parent, struct mm *child, const struct vma *v)
 			child->resident_pages += 1ul << (9 * level);
 		}
 		va = at + level_span(level);
+		arch_serve();
 	}
 	if (a.file) {
 		a.file = mm_file_get(child, (uint32_t)a.file->node.key);

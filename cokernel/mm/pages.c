@@ -111,6 +111,7 @@ static uint64_t *leaf_in(struct mm *mm, uint64_t va, uint64_t start, uint64_t en
 {
 	uint64_t *e = pt_walk(mm->root, va, level);
 
+	arch_serve();
 	*err = 0;
 	*next = ALIGN_DOWN(va, span(*level)) + span(*level);
 	if (!pte_used(*e))
@@ -339,6 +340,7 @@ static void free_table(paddr_t table, int level)
 	for (uint32_t i = 0; i < (level == 3 ? 256u : 512u); i++) {
 		if (!pte_used(t[i]) || t[i] & PTE_GRANT)
 			continue;
+		arch_serve();
 		if (level > 0 && !(t[i] & PTE_LARGE))
 			free_table(PADDR(t[i] & PTE_ADDR), level - 1);
 		else

@@ -162,6 +162,7 @@ int phys_zone_add(paddr_t start, paddr_t end, uint32_t node, bool movable)
 		for (uint64_t i = 0; i < 1ul << order; i++)
 			pfn_page(pfn + i)->zone = (uint16_t)index;
 		block_free(z, pfn_page(pfn), order);
+		arch_serve();
 		pfn += 1ul << order;
 	}
 	z->live = true;

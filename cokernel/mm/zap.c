@@ -127,6 +127,7 @@ static uint64_t collect_locked(struct mm *mm)
 		if (p->tag >= done)
 			break;
 		list_remove(&p->link);
+		arch_serve();
 		freed += 1ul << p->order;
 		page_put(p);
 	}

@@ -94,6 +94,17 @@ void thread_free(struct thread *t)
 
 /* ---- Queues ---- */
 
+/* By its affinity, or because no CPU of that is left. */
+static bool may_run(const struct thread *t, const struct cpu *c)
+{
+	if (likely(cpumask_test(&t->affinity, c->index)))
+		return true;
+	for (uint32_t w = 0; w < CPU_WORDS; w++)
+		if (t->affinity.word[w] & load_relaxed(&cpu_online_mask.word[w]))
+			return false;
+	return true;
+}
+
 static bool cpu_is_idle(struct cpu *c)
 {
 	return load_relaxed(&c->current) == c->idle && !load_relaxed(&c->run_count);
@@ -103,17 +114,18 @@ static bool cpu_is_idle(struct cpu *c)
 static struct cpu *choose_cpu(struct thread *t)
 {
 	struct cpu *last = t->cpu, *least = NULL;
-	bool last_allowed = cpumask_test(&t->affinity, last->index) &&
-			    cpumask_test(&cpu_online_mask, last->index);
+	bool last_allowed = cpumask_test(&cpu_online_mask, last->index) && may_run(t, last);
 
 	if (last_allowed && cpu_is_idle(last))
 		return last;
 	for (uint32_t w = 0; w < CPU_WORDS; w++) {
-		uint64_t bits = t->affinity.word[w] & load_relaxed(&cpu_online_mask.word[w]);
+		uint64_t bits = load_relaxed(&cpu_online_mask.word[w]);
 
 		for (; bits; bits &= bits - 1) {
 			struct cpu *c = cpu_table[w * 64 + (uint32_t)__builtin_ctzll(bits)];
 
+			if (!may_run(t, c))
+				continue;
 			if (cpu_is_idle(c))
 				return c;
 			if (!least || c->run_count < least->run_count)
@@ -165,6 +177,13 @@ static void enqueue(struct thread *t)
 	cpu_kick(c);
 }
 
+static void dequeue(struct cpu *c, struct thread *t)
+{
+	raise_floor(c);
+	tree_remove(&c->run_queue, &t->run_node);
+	store_relaxed(&c->run_count, c->run_count - 1);
+}
+
 static struct thread *take_from(struct cpu *c, struct cpu *for_cpu)
 {
 	struct thread *found = NULL;
@@ -175,13 +194,11 @@ static struct thread *take_from(struct cpu *c, struct cpu *for_cpu)
 	spin_lock(&c->run_lock);
 	for (n = tree_first(&c->run_queue); n; n = tree_next(n)) {
 		found = container_of(n, struct thread, run_node);
-		if (cpumask_test(&found->affinity, for_cpu->index))
+		if (may_run(found, for_cpu))
 			break;
 	}
 	if (n) {
-		raise_floor(c);
-		tree_remove(&c->run_queue, n);
-		store_relaxed(&c->run_count, c->run_count - 1);
+		dequeue(c, found);
 		carry_over(found, for_cpu);
 		found->cpu = for_cpu;
 	} else {
@@ -189,6 +206,24 @@ static struct thread *take_from(struct cpu *c, struct cpu *for_cpu)
 	}
 	spin_unlock(&c->run_lock);
 	return found;
+}
+
+/* Queues those elsewhere that may no longer run here. */
+static void send_away(struct cpu *c)
+{
+	struct tree_node *n;
+
+	do {
+		spin_lock(&c->run_lock);
+		for (n = tree_first(&c->run_queue); n; n = tree_next(n))
+			if (!may_run(container_of(n, struct thread, run_node), c))
+				break;
+		if (n)
+			dequeue(c, container_of(n, struct thread, run_node));
+		spin_unlock(&c->run_lock);
+		if (n)
+			enqueue(container_of(n, struct thread, run_node));
+	} while (n);
 }
 
 static struct thread *steal(struct cpu *me)
@@ -289,6 +324,7 @@ static void switch_to(struct cpu *c, struct thread *next)
 	if (next->rseq)
 		atomic_fetch_or_explicit(&next->work, WORK_RSEQ, memory_order_relaxed);
 	c->status->switch_count++;
+	c->status->current_pid = next->pid;
 	c->status->current_tid = next->tid;
 	arch_switch_stack(&prev->rsp, next->rsp);
 	sched_finish_switch();
@@ -353,8 +389,12 @@ void sched_interrupt(void)
 	if (atomic_exchange(&c->timer_changed, false))
 		c->timer_armed_ns = 1;
 	atomic_store_explicit(&c->resched, false, memory_order_relaxed);
-	if (unlikely(c->current != c->idle && !cpumask_test(&cpu_online_mask, c->index))) {
-		sched_migrate();    /* the CPU is to park */
+	if (unlikely(atomic_load_explicit(&c->misplaced, memory_order_relaxed)) &&
+	    atomic_exchange(&c->misplaced, false))
+		send_away(c);
+	if (unlikely(c->current != c->idle &&
+		     !(cpumask_test(&cpu_online_mask, c->index) && may_run(c->current, c)))) {
+		sched_migrate();    /* or the CPU is to park */
 		return;
 	}
 	if (c->current != c->idle && load_relaxed(&c->run_count) && overdue(c)) {
@@ -441,6 +481,18 @@ void thread_notify(struct thread *t, uint32_t work)
 		cpu_kick(c);
 }
 
+void thread_set_affinity(struct thread *t, const struct cpumask *mask)
+{
+	struct cpu *c;
+
+	t->affinity = *mask;
+	fence_full();
+	c = load_relaxed(&t->cpu);
+	atomic_store(&c->misplaced, true);
+	atomic_store(&c->resched, true);
+	cpu_kick(c);
+}
+
 void thread_start(struct thread *t)
 {
 	enqueue(t);
@@ -475,6 +527,9 @@ noreturn_ void sched_idle(void)
 		hotplug_cpu_poll();
 		schedule();
 		slice_update(c);
+		/* What is left may not run here; its affinity changed meanwhile. */
+		if (unlikely(load_relaxed(&c->run_count)))
+			send_away(c);
 		/* A kick between the check and hlt is taken after sti;hlt began. */
 		if (!load_relaxed(&c->run_count) && !atomic_load(&c->resched)) {
 			uint64_t from = clock_uptime_ns();

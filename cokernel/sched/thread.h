@@ -31,7 +31,7 @@ struct thread {
 	void *stack_top;
 	struct mm *mm;              /* NULL: kernel thread */
 	struct process *process;
-	uint32_t tid;               /* Linux's tid of the twin */
+	uint32_t pid, tid;          /* Linux's, of the proxy and the twin; 0: a kernel thread */
 	_Atomic uint32_t work;      /* WORK_* */
 	_Atomic uint32_t park;      /* PARK_* */
 	bool no_fault;              /* user_copy() fails rather than wait for a page */
@@ -113,13 +113,23 @@ static inline bool thread_interrupted(const struct thread *t)
 /* Sets work bits and makes the thread notice, wherever it is. */
 void thread_notify(struct thread *t, uint32_t work);
 
+/* Where it may run from now on; it leaves a CPU that is not among them soon, the
+ * current thread when it returns to user mode. */
+void thread_set_affinity(struct thread *t, const struct cpumask *mask);
+
 /* Makes the calling CPU schedule; its idle thread is running now. */
 void sched_init_cpu(void);
 noreturn_ void sched_idle(void);
 void sched_yield(void);
+/* In long work of a thread that holds no lock: takes the interrupts that wait, and
+ * others may run. */
+static inline void thread_breathe(void)
+{
+	__asm__ volatile("sti; nop; cli" : : : "memory");
+}
 /* The current thread may not stay on this CPU: moves it. */
 void sched_migrate(void);
-/* In an interrupt from user mode or idle: acts on c->resched and the slice. */
+/* In an interrupt, which come where the kernel may be left only: acts on c->resched and the slice. */
 void sched_interrupt(void);
 void sched_finish_switch(void);
 /* Moves everything off this CPU but its idle thread; for parking it. */

@@ -24,12 +24,15 @@ breaks() {
     local result
     result=$(mktemp)
     outrigger run good -- "$apps/threads" spin 4 >"$result" &
+    # The kernel log's clock: a process of Linux that looks may be late itself.
+    echo "crash.bats: $1 is asked for" >/dev/kmsg
     outrigger test bad "$1" 2>/dev/null &
-    local from=$EPOCHREALTIME
-    eventually 3 state_is bad crashed
-    local us=$((${EPOCHREALTIME/./} - ${from/./}))
+    eventually 5 state_is bad crashed
+    local us
+    us=$(dmesg | tr -d '[]' | awk '/crash.bats: / { from = $1 } / bad: crashed: / { to = $1 }
+        END { printf "%d", (to - from) * 1000000 }')
     echo "noticed after $us us: $(attr bad reason)"
-    [ "$us" -lt 2000000 ]
+    [ "$us" -gt 0 ] && [ "$us" -lt 2000000 ]
     [[ $(attr bad reason) == *$2* ]]
     wait
     [ "$(cat "$result")" = right ]

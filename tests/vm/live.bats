@@ -30,6 +30,21 @@ teardown() {
     [ "$(cat /tmp/result)" = right ]
 }
 
+@test "threads bound to a CPU that leaves go on elsewhere" {
+    outrigger cpu add p 3
+    outrigger run p -- "$apps/threads" pin 6 >/tmp/result &
+    local i
+    for i in 1 2; do
+        sleep 1.5
+        outrigger cpu remove p 3
+        sleep 0.5
+        outrigger cpu add p 3
+    done
+    wait
+    [ "$(cat /tmp/result)" = right ]
+    outrigger cpu remove p 3
+}
+
 @test "memory comes and goes under load, the program's pages move" {
     # The program takes memory and gives it back all the time.
     outrigger run p -- "$apps/memory" $((rounds * 2)) 160 >/tmp/result &
@@ -52,6 +67,16 @@ teardown() {
     outrigger cpu add p 1,
     [ "$(attr p cpus)" = "1,3" ]
     [ "$(outrigger run p -- "$apps/threads" sum 4)" = 6000 ]
+    state_is p running
+}
+
+@test "a call that takes seconds in the kernel is no hang" {
+    outrigger memory add p 2G
+    run outrigger run p -- python3 -c 'import mmap
+for i in range(2): mmap.mmap(-1, 1700 << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE).close()
+print("done")'
+    echo "$output"
+    [ "$output" = done ]
     state_is p running
 }
 

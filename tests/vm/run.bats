@@ -65,6 +65,7 @@ on_both() {
     on_both "$apps/threads" sum 40
     on_both "$apps/threads" spin 1
     on_both "$apps/threads" share
+    on_both "$apps/threads" pin 3
 }
 
 @test "64 threads block in delegated reads at once, none starves another" {

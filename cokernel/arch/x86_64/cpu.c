@@ -34,6 +34,7 @@ struct table_ptr {
 } __attribute__((packed));
 
 /* XCR0 bits that programs get: x87, SSE, AVX, AVX-512 (three). */
+#define SERVED_PINGS_MOST 60u   /* about a minute */
 #define XCR0_WANTED 0xe7ull
 
 int cpu_features_detect(const char **what)
@@ -219,8 +220,21 @@ static void xcall_serve(struct cpu *me)
 
 void arch_poll(void)
 {
-	xcall_serve(this_cpu());
+	arch_serve();
 	cpu_pause();
+}
+
+void arch_serve(void)
+{
+	struct cpu *c = this_cpu();
+
+	xcall_serve(c);
+	if (likely(!c->control))
+		return;
+	if (unlikely(load_relaxed(&c->control->ping) != c->status->ping_ack) && c->served_pings < SERVED_PINGS_MOST) {
+		c->served_pings++;
+		store_release(&c->status->ping_ack, load_relaxed(&c->control->ping));
+	}
 }
 
 void xcall(const struct cpumask *mask, void (*fn)(void *arg), void *arg)
@@ -250,7 +264,7 @@ void xcall(const struct cpumask *mask, void (*fn)(void *arg), void *arg)
 				apic_send(c->apic_id, VECTOR_POLL);
 		}
 	/* Bounded by the peers' liveness: one that never answers is found by the
-	 * host's ping, which ends the partition. */
+	 * host's pings, which end the partition. */
 	while (atomic_load(&me->xcall_left))
 		arch_poll();
 }

@@ -71,6 +71,8 @@ struct cpu {
 	uint32_t run_count;         /* queued, without the current thread */
 	struct thread *prev;        /* switched away from; for sched_finish_switch */
 	_Atomic bool resched;       /* set by others: look at the queue */
+	uint32_t served_pings;      /* answered by arch_serve() since the last doorbell taken */
+	_Atomic bool misplaced;     /* set by others: a thread here may have lost the right to run here */
 	uint64_t run_offset;        /* virtual time of the current thread = uptime + this */
 
 	/* Timers of this CPU; any CPU, under timer_lock. */
@@ -149,6 +151,10 @@ struct cpu *cpu_create(uint32_t index, uint32_t apic_id, uint32_t node, uint32_t
 
 /* Runs fn(arg) on every CPU of mask but this one, and waits until all have. */
 void xcall(const struct cpumask *mask, void (*fn)(void *arg), void *arg);
+/* In loops that may take long with interrupts off: answers other CPUs, and the
+ * host's pings (for a minute at most, so that a deadlock is still found). Any
+ * lock may be held. */
+void arch_serve(void);
 /* Makes CPU c look at its flags (resched, timer_changed, thread work). */
 void cpu_kick(struct cpu *c);
 

@@ -172,7 +172,10 @@ void trap_paranoid_dispatch(struct regs *r)
 	case TRAP_NMI:
 		if (stop_requested(c))
 			stop_here(r);
-		c->status->foreign_count++;
+		if (c->control && c->status->nmi_ack != load_relaxed(&c->control->nmi))
+			store_release(&c->status->nmi_ack, load_relaxed(&c->control->nmi));
+		else
+			c->status->foreign_count++;
 		break;
 	case TRAP_DOUBLE:
 		if (kvm_in_stack_guard(read_cr2()))
