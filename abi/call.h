@@ -46,7 +46,7 @@ struct otr_slot {
 	uint64_t sig_fields[3];
 	uint32_t sig_done;          /* co-kernel, before POSTED: signals it had taken from this
 	                               slot; if the twin has forwarded more, it does not make the
-	                               call and answers -OTR_AGAIN */
+	                               call and answers -OTR_NOT_MADE */
 	uint32_t reserved[3];
 };
 OTR_ASSERT_SIZE(struct otr_slot, 128);
@@ -91,7 +91,9 @@ OTR_ASSERT_AT(struct otr_slot, sig_pending, 72);
 #define OTR_FILE_EXE         (~0ull)        /* the program that is being started */
 #define OTR_FILE_INTERPRETER (~0ull - 1)    /* its dynamic loader */
 #define OTR_FILE_NONE        (~0ull - 2)    /* only close */
-#define OTR_AGAIN 512       /* a result: not executed, a signal was on its way */
+#define OTR_AGAIN 512       /* a result: a signal ended the call, which Linux would make again after a
+                               handler with SA_RESTART */
+#define OTR_NOT_MADE 514    /* a result: not begun, a signal was on its way; to be made in any case */
 #define OTR_SIG_DEFAULT 0u
 #define OTR_SIG_IGNORE  1u
 #define OTR_SIG_CATCH   2u  /* the program has a handler */

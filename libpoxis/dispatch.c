@@ -100,14 +100,14 @@ static void populate_vector(struct mm *mm, uint64_t at, uint64_t count, uint32_t
  * way back to user mode. */
 static int64_t call_linux(struct thread *t, uint32_t nr, const uint64_t arg[6])
 {
-	_Static_assert(ERESTART == OTR_AGAIN, "the proxy's answer is ours");
+	_Static_assert(ERESTART == OTR_AGAIN && ERESTART_ALWAYS == OTR_NOT_MADE, "the proxy's answers are ours");
 	int64_t ret;
 
 	/* The count first: a signal that comes later is seen by the twin, which
-	 * answers -OTR_AGAIN, as it does where Linux would restart the call. */
+	 * answers -OTR_NOT_MADE, and -OTR_AGAIN where Linux would restart the call. */
 	t->slot->shared->sig_done = atomic_load(&t->slot->signals_taken);
 	if (unlikely(thread_interrupted(t)))
-		return -ERESTART;
+		return -ERESTART_ALWAYS;
 	ret = slot_call(t->slot, nr, arg);
 	return likely(ret != -OTR_NEED_FACTS) ? ret : facts_tell(t);
 }
@@ -216,7 +216,7 @@ bool syscall_dispatch(struct regs *r)
 		sched_interrupt();
 	trap_user_return(r);
 	/* Interrupted by a signal that no handler took: from the start again. */
-	if (unlikely((int64_t)r->rax == -ERESTART && r->vector == REGS_VECTOR_SYSCALL)) {
+	if (unlikely(signal_restarts((int64_t)r->rax) && r->vector == REGS_VECTOR_SYSCALL)) {
 		r->rip -= 2;
 		r->rax = r->error;
 	}

@@ -177,7 +177,7 @@ static int64_t call_masked(struct regs *r, uaddr_t mask_at)
 	spin_lock(&t->process->lock);
 	if (first_deliverable(t)) {
 		t->mask_saved = true;
-		if (ret == -ERESTART)
+		if (signal_restarts(ret))
 			ret = -EINTR;
 	} else {
 		t->sigmask = t->saved_mask;
@@ -319,9 +319,9 @@ void signal_fault(struct thread *t, struct regs *r, int number, int code, uint64
 /* What the interrupted call answers, now that a handler runs (or none does). */
 static void end_call(struct regs *r, bool again)
 {
-	if (r->vector != REGS_VECTOR_SYSCALL || (int64_t)r->rax != -ERESTART)
+	if (r->vector != REGS_VECTOR_SYSCALL || !signal_restarts((int64_t)r->rax))
 		return;
-	if (again) {
+	if (again || (int64_t)r->rax == -ERESTART_ALWAYS) {
 		r->rip -= 2;        /* the syscall instruction */
 		r->rax = r->error;
 	} else {

@@ -41,8 +41,15 @@ struct signal {
 };
 
 /* A call was interrupted and is to be made again after a handler with
- * SA_RESTART, or EINTR without (Linux's ERESTARTSYS). Never seen by programs. */
+ * SA_RESTART, or EINTR without (Linux's ERESTARTSYS); or was not begun and is to
+ * be made in any case. Never seen by programs. */
 #define ERESTART 512
+#define ERESTART_ALWAYS 514
+
+static inline bool signal_restarts(int64_t ret)
+{
+	return ret == -ERESTART || ret == -ERESTART_ALWAYS;
+}
 
 /* Takes what the twin left in the slot; from the doorbell and after calls. */
 void signal_take(struct process *p, struct slot *s);

@@ -179,7 +179,7 @@ int64_t slot_call_always(struct slot *s, uint32_t nr, const uint64_t arg[6])
 	do {
 		s->shared->sig_done = atomic_load(&s->signals_taken);
 		ret = slot_call(s, nr, arg);
-	} while ((ret == -OTR_AGAIN || ret == -EINTR) && !thread_killed(current_thread()));
+	} while ((ret == -OTR_AGAIN || ret == -OTR_NOT_MADE || ret == -EINTR) && !thread_killed(current_thread()));
 	return ret;
 }
 

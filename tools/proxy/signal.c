@@ -9,9 +9,9 @@
  * sleep although the program's handler must run first. call_linux() therefore
  * compares, next to its syscall instruction, the signals forwarded with those
  * that the co-kernel had taken when it posted the call; forward() sends a thread
- * that it finds between the two back with -OTR_AGAIN. The same makes a call that
- * Linux would restart after the handler end with -OTR_AGAIN: the co-kernel
- * restarts it after the program's handler.
+ * that it finds between the two back with -OTR_NOT_MADE. A call that Linux would
+ * restart after the handler ends with -OTR_AGAIN: the co-kernel makes it again
+ * after the program's handler, or answers EINTR, as the handler's flags say.
  */
 #include <signal.h>
 #include <string.h>
@@ -23,15 +23,16 @@
 #include "tools/proxy/proxy.h"
 
 #define SIGNALS 64
+#define SYSCALL_BYTES 2u
 #define FREE_STEP_NS 50000l
 #define FREE_STEPS 4000
 #define KERNEL_SA_RESTORER 0x04000000ul
 
 /* A handler that finds the thread from call_begin to call_syscall sends it to
- * call_abort; nothing is on the stack there. */
+ * call_abort or call_again; nothing is on the stack there. */
 __asm__(".pushsection .text\n"
 	".globl call_linux\n"
-	".hidden call_linux, call_begin, call_syscall, call_abort, signal_restorer\n"
+	".hidden call_linux, call_begin, call_syscall, call_abort, call_again, signal_restorer\n"
 	".type call_linux, @function\n"
 	"call_linux:\n"
 	"	mov %rsi, %rax\n"
@@ -49,6 +50,9 @@ __asm__(".pushsection .text\n"
 	"	syscall\n"
 	"	ret\n"
 	"call_abort:\n"
+	"	mov $-514, %rax\n"     /* -OTR_NOT_MADE */
+	"	ret\n"
+	"call_again:\n"
 	"	mov $-512, %rax\n"     /* -OTR_AGAIN */
 	"	ret\n"
 	".size call_linux, . - call_linux\n"
@@ -59,9 +63,9 @@ __asm__(".pushsection .text\n"
 	".size signal_restorer, . - signal_restorer\n"
 	".popsection\n");
 #define HIDDEN __attribute__((visibility("hidden")))
-extern HIDDEN const char call_begin[], call_syscall[], call_abort[];
+extern HIDDEN const char call_begin[], call_syscall[], call_abort[], call_again[];
 HIDDEN void signal_restorer(void);
-_Static_assert(OTR_AGAIN == 512, "call_abort has it as a number");
+_Static_assert(OTR_AGAIN == 512 && OTR_NOT_MADE == 514, "call_linux has them as numbers");
 
 /* What the kernel calls struct sigaction. */
 struct kernel_action {
@@ -106,10 +110,15 @@ static void hold(struct twin *t, int number, siginfo_t *info, ucontext_t *uc)
 /* Out of the way between check and syscall, or before a restart. */
 static void leave_call(ucontext_t *uc)
 {
-	uint64_t ip = (uint64_t)uc->uc_mcontext.gregs[REG_RIP];
+	greg_t *r = uc->uc_mcontext.gregs;
+	uint64_t ip = (uint64_t)r[REG_RIP];
 
-	if (ip >= (uintptr_t)call_begin && ip <= (uintptr_t)call_syscall)
-		uc->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)call_abort;
+	/* Only where the syscall instruction was executed does rcx hold where it
+	 * returns to: Linux has moved ip back to it. */
+	if (ip == (uintptr_t)call_syscall && (uint64_t)r[REG_RCX] == ip + SYSCALL_BYTES)
+		r[REG_RIP] = (greg_t)(uintptr_t)call_again;
+	else if (ip >= (uintptr_t)call_begin && ip <= (uintptr_t)call_syscall)
+		r[REG_RIP] = (greg_t)(uintptr_t)call_abort;
 }
 
 /* The co-kernel empties the slot as soon as it is rung. A program must not go on
