@@ -47,6 +47,8 @@ setup() {
 @test "a guest that panics is status 125 with the console's tail" {
     run --separate-stderr "$vm" --timeout 120 --keep-log "$BATS_TEST_TMPDIR/log" -- \
         bash -c 'echo before; echo c >/proc/sysrq-trigger'
+    echo "status $status, output: $output"
+    printf '%s\n' "${stderr_lines[@]}"
     [ "$status" -eq 125 ]
     [ "$output" = before ]
     [[ $stderr == *"the guest died while COMMAND ran"*"sysrq triggered crash"* ]]
