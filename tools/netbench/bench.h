@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * netbench: what one stack spends on one operation. The stack under test (ours
- * or lwIP) faces a peer, always an instance of ours, over a link inside the
+ * netbench: what one stack spends on one operation. The stack under test (ours,
+ * lwIP or Linux's) faces a peer, always an instance of ours, over a link inside the
  * process. Only dut_step() is counted: receiving frames that lie ready in the
  * stack's own buffers, the application's answer, handing frames to the
  * driver. Copying between the two sides stays outside.
@@ -26,12 +26,23 @@ struct bench_dut {
     void (*prepare)(const uint8_t *frame, size_t bytes);
     /* Everything there is to do; counted. */
     void (*work)(void);
+    /* Whether work() would find a frame or a timer that is due: else the core would sleep or do something else. */
+    bool (*due)(void);
     /* Calls take for each frame sent by the last work(); not counted. */
     void (*collect)(void (*take)(const uint8_t *frame, size_t bytes));
     uint64_t (*memory_bytes)(void);
+    /* May be NULL: ticks of work() since the last call that are not the stack's. */
+    uint64_t (*overhead_ticks)(void);
 };
 
-extern const struct bench_dut bench_ours, bench_lwip;
+extern const struct bench_dut bench_ours, bench_lwip, bench_linux;
+/* The time stamp counter; in a machine that counts instructions (tools/vm --icount 0) a tick is one. */
+static inline uint64_t bench_ticks(void)
+{
+    uint32_t low, high;
+    __asm__ volatile("lfence\n\trdtsc\n\tlfence" : "=a"(low), "=d"(high) : : "memory");
+    return (uint64_t)high << 32 | low;
+}
 extern uint64_t bench_now_ns; /* the link's clock */
 extern const uint8_t bench_dut_mac[6], bench_peer_mac[6];
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# netbench: instructions and time per operation, with lwIP as the yardstick.
+# netbench: instructions and time per operation, with lwIP and Linux as yardsticks.
 # Both stacks have a pbuf_free() and a tcp_write(): ours are made local to one
 # object, so that they do not stand in for those of the shared library.
 
@@ -17,3 +17,11 @@ $(O)/bin/netbench: $(O)/user/tools/netbench/ours-alone.o $(O)/user/tools/netbenc
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -o $@ $^ -llwip
+
+# `make bench`, host part: against lwIP under callgrind, against Linux in the test machine.
+.PHONY: bench-net
+bench-net: all
+	$(Q)mkdir -p $(O)/bench
+	$(Q)tools/netbench/report | tee $(O)/bench/net-lwip.txt
+	$(Q)tools/netbench/report-linux | tee $(O)/bench/net-linux.txt
+bench: bench-net

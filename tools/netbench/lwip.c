@@ -123,6 +123,8 @@ static void work(void)
     sys_check_timeouts();
 }
 
+static bool due(void) { return rx_head != rx_tail || sys_timeouts_sleeptime() == 0; }
+
 static void collect(void (*take)(const uint8_t *, size_t))
 {
     static uint8_t flat[2048];
@@ -136,4 +138,4 @@ static void collect(void (*take)(const uint8_t *, size_t))
 
 static uint64_t memory_bytes(void) { return mallinfo2().uordblks; }
 
-const struct bench_dut bench_lwip = { "lwip", init, prepare, work, collect, memory_bytes };
+const struct bench_dut bench_lwip = { "lwip", init, prepare, work, due, collect, memory_bytes, NULL };

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * netbench STACK SCENARIO OPERATIONS [CONNECTIONS [STEP]]
- *   STACK     ours, ours-tso or lwip
+ *   STACK     ours, ours-tso, lwip, or linux (as root, with tun; the peer's clock is the real one then)
  *   SCENARIO  recv, send (operations: full segments), send-acks (the same, each acknowledged alone), echo (64-byte round trips),
  *             connect (opened and closed), memory (connections, held idle), flood (as recv, and with
  *             each segment a SYN from an address that nobody has), half-open (SYNs alone: memory)
- *   STEP      nanoseconds of the link's clock for each step (20000): how soon a connection's turn comes
- * Prints operations done, time inside the stack, frames each way. tools/netbench/report
+ *   STEP      nanoseconds of the link's clock for each step (20000): how soon a connection's turn comes; 0: real time
+ * Prints operations done, time and TSC ticks inside the stack, frames each way. tools/netbench/report
  * runs it under callgrind, which counts dut_step()'s instructions.
  */
 #include "tools/netbench/bench.h"
@@ -30,7 +30,7 @@ static struct net_stack *peer;
 static struct net_nic peer_nic;
 static struct pbuf *to_peer[QUEUE];
 static unsigned to_peer_head, to_peer_tail;
-static uint64_t stack_ns, frames_in, frames_out, received, closed;
+static uint64_t stack_ns, stack_ticks, frames_in, frames_out, received, closed;
 static struct tcp_pcb **conns;
 static unsigned conn_count, connected;
 static uint64_t step_ns = 20000;
@@ -132,6 +132,10 @@ static void round_trip(void)
     struct timespec a, b;
     unsigned events;
     bench_now_ns += step_ns;
+    if (!step_ns) {
+        clock_gettime(CLOCK_MONOTONIC, &a);
+        bench_now_ns = (uint64_t)a.tv_sec * 1000000000u + (uint64_t)a.tv_nsec;
+    }
     do {
         net_stack_poll(peer);
         if (!ack_each && to_peer_head != to_peer_tail)
@@ -140,8 +144,12 @@ static void round_trip(void)
             peer_event(ep, events);
         net_stack_flush(peer);
     } while (to_peer_head != to_peer_tail);
+    if (!dut->due())
+        return;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &a);
+    uint64_t ticks = bench_ticks();
     dut_step();
+    stack_ticks += bench_ticks() - ticks;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &b);
     stack_ns += (uint64_t)(b.tv_sec - a.tv_sec) * 1000000000u + (uint64_t)b.tv_nsec - (uint64_t)a.tv_nsec;
     dut->collect(take);
@@ -166,6 +174,13 @@ static struct tcp_pcb *open_one(uint16_t port, unsigned index)
     return pcb;
 }
 
+static void reset_counts(void)
+{
+    stack_ns = stack_ticks = frames_in = frames_out = 0;
+    if (dut->overhead_ticks)
+        dut->overhead_ticks();
+}
+
 static void open_all(uint16_t port, unsigned count)
 {
     conns = calloc(count, sizeof *conns);
@@ -180,7 +195,8 @@ static void open_all(uint16_t port, unsigned count)
     }
     for (int k = 0; k < 10; k++)
         round_trip();
-    stack_ns = frames_in = frames_out = received = 0;
+    reset_counts();
+    received = 0;
 }
 
 static uint64_t run_recv(uint64_t operations, unsigned count)
@@ -274,7 +290,7 @@ static uint64_t run_echo(uint64_t operations, unsigned count)
 {
     open_all(BENCH_ECHO, count);
     echo_some(count, count); /* until each has sent one, memory is still being cleared */
-    stack_ns = frames_in = frames_out = 0;
+    reset_counts();
     echo_some(operations, count);
     return operations;
 }
@@ -299,13 +315,20 @@ static uint64_t run_connect(uint64_t operations)
 int main(int argc, char **argv)
 {
     if (argc < 4) {
-        fprintf(stderr, "usage: netbench ours|ours-tso|lwip recv|send|send-acks|echo|connect|memory|flood|half-open OPERATIONS [CONNECTIONS [STEP]]\n");
+        fprintf(stderr, "usage: netbench ours|ours-tso|lwip|linux recv|send|send-acks|echo|connect|memory|flood|half-open OPERATIONS [CONNECTIONS [STEP]]\n");
         return 1;
     }
     uint64_t operations = strtoull(argv[3], NULL, 0), done;
     unsigned count = argc > 4 ? (unsigned)atoi(argv[4]) : 1;
     step_ns = argc > 5 ? strtoull(argv[5], NULL, 0) : step_ns;
-    dut = strcmp(argv[1], "lwip") == 0 ? &bench_lwip : &bench_ours;
+    dut = strcmp(argv[1], "lwip") == 0 ? &bench_lwip : strcmp(argv[1], "linux") == 0 ? &bench_linux : &bench_ours;
+    if (dut == &bench_linux)
+        step_ns = 0;
+    if (!step_ns) { /* a clock that runs backwards would stop every timer */
+        struct timespec t;
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        bench_now_ns = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+    }
     struct net_config c = { .env = &bench_env, .memory_bytes = 16ull << 30 };
     peer_nic = (struct net_nic){ .ops = &peer_ops, .mtu = 1500, .offloads = NIC_TX_CHAIN };
     memcpy(peer_nic.mac.b, bench_peer_mac, 6);
@@ -336,7 +359,10 @@ int main(int argc, char **argv)
         done = run_echo(operations, count);
     else
         done = run_connect(operations);
-    printf("%s %s operations %llu connections %u ns_each %llu frames_in %llu frames_out %llu\n", argv[1], argv[2], (unsigned long long)done, count,
-           (unsigned long long)(stack_ns / (done ? done : 1)), (unsigned long long)frames_in, (unsigned long long)frames_out);
+    uint64_t overhead = dut->overhead_ticks ? dut->overhead_ticks() : 0;
+    done = done ? done : 1;
+    printf("%s %s operations %llu connections %u ns_each %llu ticks_each %llu overhead_each %llu frames_in %llu frames_out %llu\n", argv[1], argv[2],
+           (unsigned long long)done, count, (unsigned long long)(stack_ns / done), (unsigned long long)(stack_ticks / done),
+           (unsigned long long)(overhead / done), (unsigned long long)frames_in, (unsigned long long)frames_out);
     return 0;
 }

@@ -113,6 +113,8 @@ static void work(void)
     } while (rx_head != rx_tail);
 }
 
+static bool due(void) { return rx_head != rx_tail || net_stack_next_ns(stack) <= bench_now_ns; }
+
 static void collect(void (*take)(const uint8_t *, size_t))
 {
     static uint8_t flat[66000];
@@ -126,4 +128,4 @@ static void collect(void (*take)(const uint8_t *, size_t))
 
 static uint64_t memory_bytes(void) { return stack->mem.used_bytes; }
 
-const struct bench_dut bench_ours = { "outrigger", init, prepare, work, collect, memory_bytes };
+const struct bench_dut bench_ours = { "outrigger", init, prepare, work, due, collect, memory_bytes, NULL };
