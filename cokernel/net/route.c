@@ -142,7 +142,7 @@ static int find_path(struct net_stack *ns, struct net_addr *src, const struct ne
 
 int net_path_find(struct net_stack *ns, struct net_addr *src, const struct net_addr *dst, struct net_iface *only, struct net_path *path)
 {
-    struct net_path_memo *m = &ns->paths[(dst->w[0] ^ net_bswap32(dst->w[3])) % NET_PATH_MEMOS];
+    struct net_path_memo *m = net_path_memo(ns->paths, dst);
     if (!only && m->path.generation == ns->path_generation && net_addr_eq(&m->dst, dst) && net_addr_eq(&m->asked, src)) {
         *src = m->src;
         *path = m->path;

@@ -51,6 +51,7 @@ struct net_counters {
     uint64_t tcp_ooo_pruned, tcp_rcv_collapsed, tcp_persist_probes, tcp_keepalives;
     uint64_t tcp_timewait_reused, tcp_ecn_ce, tcp_ecn_reduced, tcp_predicted, tcp_aborted_memory;
     uint64_t tcp_exported, tcp_imported, tcp_gro_merged;
+    uint64_t tcp_black_holes, tcp_mtu_probes;
     uint64_t memory_refused, dhcp_declined;
 };
 
@@ -58,8 +59,14 @@ struct net_counters {
 struct net_path_memo {
     struct net_addr dst, asked, src;
     struct net_path path;
+    uint32_t ts_offset;  /* tcp_ts_offset() of this pair of hosts, if ts_known */
+    bool ts_known;
 };
 #define NET_PATH_MEMOS 64u
+static inline struct net_path_memo *net_path_memo(struct net_path_memo memos[NET_PATH_MEMOS], const struct net_addr *dst)
+{
+    return &memos[(dst->w[0] ^ net_bswap32(dst->w[3])) % NET_PATH_MEMOS];
+}
 
 #define NET_BOUND_BUCKETS 256u
 #define NET_ICMP_BURST 50u

@@ -131,7 +131,7 @@ static bool update_window(struct tcp_pcb *pcb, const struct tcp_in *in)
 /* Whether all that is outstanding was sent once, in order, and the ACK says nothing but how far the peer has come. */
 static bool is_calm(const struct tcp_pcb *pcb, const struct tcp_in *in)
 {
-    return !(pcb->ca_state | pcb->retrans_out | pcb->tlp_out | pcb->ecn_ok | in->sack_count | pcb->dupacks) &&
+    return !(pcb->ca_state | pcb->retrans_out | pcb->tlp_out | pcb->plp_out | pcb->ecn_ok | in->sack_count | pcb->dupacks) &&
            !(pcb->sacked_bytes | pcb->lost_bytes | pcb->dup_bytes) && !pcb->deadlines[TCP_T_REO];
 }
 

@@ -31,7 +31,16 @@ uint32_t tcp_ts_offset(struct net_stack *ns, const struct net_flow_key *key)
 {
     /* RFC 7323 5.4: monotonic between the same two hosts, so no ports in it. */
     struct net_flow_key hosts = { .local = key->local, .remote = key->remote };
-    return (uint32_t)(hash_key(&ns->isn_key, &hosts, false) >> 32);
+    struct net_path_memo *m = net_path_memo(ns->paths, &key->remote);
+    bool same = net_addr_eq(&m->dst, &key->remote) && net_addr_eq(&m->src, &key->local);
+    if (same && m->ts_known)
+        return m->ts_offset;
+    uint32_t offset = (uint32_t)(hash_key(&ns->isn_key, &hosts, false) >> 32);
+    if (same) {
+        m->ts_offset = offset;
+        m->ts_known = true;
+    }
+    return offset;
 }
 
 static bool listener_has(struct net_stack *ns, uint16_t port)
@@ -83,11 +92,11 @@ uint16_t tcp_advertised_mss(struct net_stack *ns, const struct net_addr *remote,
 
 void tcp_set_mss(struct tcp_pcb *pcb, uint32_t peer_mss)
 {
-    uint32_t mss = tcp_advertised_mss(pcb->ns, &pcb->flow.key.remote, pcb->path.mtu ? pcb->path.mtu : 576, pcb->opts.maxseg);
+    uint32_t mss = tcp_advertised_mss(pcb->ns, &pcb->flow.key.remote, tcp_path_mtu(pcb), pcb->opts.maxseg);
     if (peer_mss)
-        pcb->probe_size = net_max(peer_mss, TCP_MSS_MIN); /* what the peer announced, kept */
-    if (pcb->probe_size)
-        mss = net_min(mss, pcb->probe_size);
+        pcb->peer_mss = net_max(peer_mss, TCP_MSS_MIN);
+    if (pcb->peer_mss)
+        mss = net_min(mss, pcb->peer_mss);
     if (pcb->ts_ok) /* RFC 6691: the announced value does not count options */
         mss -= TCP_TS_OPTION_BYTES;
     pcb->mss = mss;
@@ -110,8 +119,6 @@ int tcp_path_slow(struct tcp_pcb *pcb)
 uint8_t tcp_choose_wscale(const struct tcp_opts *opts)
 {
     uint32_t most = opts->rcvbuf_locked ? opts->rcvbuf : TCP_RCVBUF_MAX;
-    uint8_t scale = 0;
-    while (scale < TCP_WSCALE_MAX && most >> scale > 65535)
-        scale++;
-    return scale;
+    unsigned scale = most >> 16 ? 16u - (unsigned)__builtin_clz(most) : 0;
+    return (uint8_t)net_min(scale, TCP_WSCALE_MAX);
 }

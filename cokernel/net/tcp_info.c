@@ -118,7 +118,7 @@ void tcp_info(const struct tcp_pcb *pcb, struct tcp_conn_info *i)
         .snd_wscale = pcb->snd_wscale, .rcv_wscale = pcb->rcv_wscale, .rto_us = pcb->rto_us,
         .ato_us = (uint32_t)(TCP_DELACK_NS / NET_NS_PER_US), .snd_mss = pcb->mss, .rcv_mss = pcb->rcv_mss,
         .unacked_bytes = pcb->snd_nxt - pcb->snd_una, .sacked_bytes = pcb->sacked_bytes, .lost_bytes = pcb->lost_bytes,
-        .retrans_segments = segs, .total_retrans = pcb->total_retrans, .pmtu = pcb->path.mtu, .rcv_ssthresh = pcb->opts.rcvbuf,
+        .retrans_segments = segs, .total_retrans = pcb->total_retrans, .pmtu = tcp_path_mtu(pcb), .rcv_ssthresh = pcb->opts.rcvbuf,
         .rtt_us = pcb->srtt_us, .rttvar_us = pcb->rttvar_us, .snd_ssthresh_bytes = pcb->ssthresh, .snd_cwnd_bytes = pcb->cwnd,
         .advmss = pcb->adv_mss, .reordering = pcb->reordering_seen, .rcv_space = pcb->rcv_space,
         .min_rtt_us = pcb->min_rtt_us == UINT32_MAX ? 0 : pcb->min_rtt_us, .notsent_bytes = tcp_unsent(pcb),

@@ -83,6 +83,7 @@ enum tcp_seg_flag {
     SEG_LOST = 8,      /* deemed lost, not yet sent again; not in flight */
     SEG_RETRANS = 16,  /* sent more than once */
     SEG_URG = 32,
+    SEG_PROBE = 64,    /* larger than the path is known to carry; once only */
 };
 
 /* What was sent and not acknowledged: [seq, end), SYN and FIN counting one. */
@@ -163,6 +164,7 @@ struct tcp_pcb {
     uint8_t ack_now : 1, dirty : 1, user_gone : 1, in_table : 1;
     uint8_t fin_queued : 1, fin_sent : 1, fin_acked : 1, fin_received : 1, fin_known : 1;
     uint8_t want_write : 1, closed_posted : 1, syn_lost : 1;
+    uint8_t plp_on : 1;           /* segments are smaller than the path MTU: probe for more */
     uint8_t ecn_echo : 1, ecn_cwr_due : 1, dsack_valid : 1, urg_sent : 1;
     uint8_t quickacks;
     uint8_t urg_state;            /* enum tcp_urg_state */
@@ -174,7 +176,8 @@ struct tcp_pcb {
     uint8_t dupacks;
     uint8_t tlp_out;
     uint8_t retrans_out;          /* something below retrans_high was sent more than once, or is the SYN */
-    uint8_t rack_valid;
+    uint8_t plp_out;              /* an MTU probe is outstanding */
+    uint8_t rack_valid;           /* no part of that */
     uint32_t sacked_bytes, lost_bytes, dup_bytes; /* dup_bytes: what duplicate ACKs stand for, without SACK */
 
     /* ---- sequence numbers ---- */
@@ -250,7 +253,9 @@ struct tcp_pcb {
     uint64_t oow_ack_ns, challenge_ns;
     uint64_t pace_next_ns;
     uint32_t iss, irs;
-    uint32_t probe_size;
+    uint32_t peer_mss;                /* as announced, 0: not yet */
+    uint32_t plp_mtu, plp_high, plp_size; /* while plp_on: known to pass, most that may; of the probe that is out */
+    uint64_t plp_next_ns;
     uint32_t total_retrans;
     uint64_t bytes_retrans;
     struct tcp_pcb *accept_next;
@@ -351,6 +356,12 @@ static inline int tcp_path(struct tcp_pcb *pcb)
     return net_likely(pcb->path.generation == pcb->ns->path_generation) ? 0 : tcp_path_slow(pcb);
 }
 void tcp_set_mss(struct tcp_pcb *pcb, uint32_t peer_mss);
+/* Of what is sent now, layer 3; 576 if nothing is known. */
+static inline uint32_t tcp_path_mtu(const struct tcp_pcb *pcb)
+{
+    uint32_t mtu = pcb->path.mtu ? pcb->path.mtu : 576;
+    return net_unlikely(pcb->plp_on) ? net_min(mtu, pcb->plp_mtu) : mtu;
+}
 uint16_t tcp_advertised_mss(struct net_stack *ns, const struct net_addr *remote, uint32_t mtu, uint16_t maxseg);
 uint8_t tcp_choose_wscale(const struct tcp_opts *opts);
 
@@ -467,8 +478,22 @@ bool tcp_retransmit(struct tcp_pcb *pcb, struct tcp_seg *s);
 void tcp_persist_probe(struct tcp_pcb *pcb);
 bool tcp_send_tail_probe(struct tcp_pcb *pcb);
 
+/* tcp_plpmtud.c */
+/* After so many timeouts in a row of the first segment: are large ones swallowed? */
+void tcp_plp_timeout(struct tcp_pcb *pcb, unsigned tries);
+/* The payload of a probe that may go now, 0: none, TCP_PLP_WAIT: as soon as what is in flight leaves room in the
+ * congestion window. wnd and cwnd are what is left of them. */
+#define TCP_PLP_WAIT UINT32_MAX
+uint32_t tcp_plp_probe(struct tcp_pcb *pcb, uint32_t unsent, uint32_t wnd, uint32_t cwnd);
+void tcp_plp_sent(struct tcp_pcb *pcb);
+/* The outstanding probe has come through; was lost with other things. */
+void tcp_plp_delivered(struct tcp_pcb *pcb);
+void tcp_plp_inconclusive(struct tcp_pcb *pcb);
+/* True if the probe is all that was lost: it is repaired then, and congestion control need not hear of it. */
+bool tcp_plp_lost(struct tcp_pcb *pcb);
+
 /* tcp_xmit.c */
-struct tcp_xmit { uint32_t seq, len; struct pbuf *pb; uint16_t flags; };
+struct tcp_xmit { uint32_t seq, len; struct pbuf *pb; uint16_t flags; bool whole; /* one packet, although longer than mss */ };
 /* Builds and sends one segment of the connection. 0 or -NET_E... */
 int tcp_xmit(struct tcp_pcb *pcb, const struct tcp_xmit *x);
 void tcp_send_ack(struct tcp_pcb *pcb);

@@ -276,6 +276,7 @@ struct tcp_pcb *tcp_listener_spawn(struct tcp_listener *l, const struct tcp_hand
         tcp_rtt_sample(pcb, hs->rtt_us);
     pcb->flow.hash = hs->hash;
     net_flow_insert_hashed(&ns->flows, &pcb->flow);
+    ns->last_flow = &pcb->flow; /* its first data often comes next */
     pcb->in_table = 1;
     pcb->listener = l;
     if (l->accept_head)

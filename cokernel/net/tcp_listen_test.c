@@ -67,7 +67,7 @@ static void a_full_queue_answers_with_cookies_that_keep_the_options(void **state
     struct tcp_pcb *pcb = tcp_accept(k.listener);
     assert_non_null(pcb);
     assert_true(pcb->sack_ok && pcb->ts_ok && pcb->snd_wscale == 5);
-    assert_int_equal(pcb->probe_size, 1300);
+    assert_int_equal(pcb->peer_mss, 1300);
     assert_int_equal(tcp_readable_bytes(pcb), 4);
 }
 

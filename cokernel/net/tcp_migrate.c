@@ -4,7 +4,7 @@
 #include "cokernel/net/tcp_internal.h"
 
 #define IMAGE_MAGIC 0x6e637074u /* "tpcn" */
-#define IMAGE_VERSION 2u
+#define IMAGE_VERSION 3u
 #define SEGS_MAX (1u << 20)
 
 /* Plain values, copied as they are. */
@@ -16,7 +16,7 @@
     X(uint32_t, undo_marker) X(uint32_t, undo_retrans) X(uint32_t, retrans_ts) X(uint32_t, ecn_high) X(uint32_t, srtt_us) \
     X(uint32_t, rttvar_us) X(uint32_t, rto_us) X(uint32_t, min_rtt_us) X(uint32_t, rack_rtt_us) X(uint32_t, rack_end) \
     X(uint32_t, rack_fack) X(uint32_t, tlp_end) X(uint32_t, reo_round_end) X(uint32_t, fin_seq) X(uint32_t, urg_seq) \
-    X(uint32_t, rcv_mss) X(uint32_t, adv_mss) X(uint32_t, iss) X(uint32_t, irs) X(uint32_t, probe_size) X(uint32_t, rcv_space) \
+    X(uint32_t, rcv_mss) X(uint32_t, adv_mss) X(uint32_t, iss) X(uint32_t, irs) X(uint32_t, peer_mss) X(uint32_t, plp_mtu) X(uint32_t, plp_high) X(uint32_t, rcv_space) \
     X(uint32_t, total_retrans) X(uint64_t, delivered) X(uint64_t, bytes_acked) X(uint64_t, bytes_received) X(uint64_t, bytes_sent) \
     X(uint64_t, bytes_retrans) X(uint64_t, segs_in) X(uint64_t, segs_out) \
     X(uint8_t, state) X(uint8_t, ca_state) X(uint8_t, snd_wscale) X(uint8_t, rcv_wscale) X(uint8_t, ts_ok) X(uint8_t, sack_ok) \
@@ -24,7 +24,7 @@
     X(uint8_t, fin_known) X(uint8_t, ecn_echo) X(uint8_t, ecn_cwr_due) X(uint8_t, urg_state) X(uint8_t, urg_byte) X(uint8_t, urg_sent) X(uint8_t, frto) \
     X(uint8_t, frto_new) X(uint8_t, dupacks) X(uint8_t, quickacks) X(uint8_t, reo_mult) X(uint8_t, reo_persist) \
     X(uint8_t, reordering_seen) X(uint8_t, rack_valid) X(uint8_t, tlp_out) X(uint8_t, tlp_retrans) X(uint8_t, backoff) \
-    X(uint8_t, retries) X(uint8_t, keep_probes) X(uint8_t, persist_probes) X(uint8_t, syn_lost)
+    X(uint8_t, retries) X(uint8_t, keep_probes) X(uint8_t, persist_probes) X(uint8_t, syn_lost) X(uint8_t, plp_on)
 
 /* Points in time, moved as their distance from now. */
 #define TIMES(X) \
@@ -130,7 +130,7 @@ int64_t tcp_export(struct tcp_pcb *pcb, void *out, size_t room)
     }
     uint8_t *p = (uint8_t *)out + sizeof im;
     for (const struct tcp_seg *s = pcb->rtx_head; s; s = s->next, p += sizeof(struct image_seg), im.seg_count++) {
-        struct image_seg one = { .seq = s->seq, .end = s->end, .flags = s->flags, .age_ns = now - s->sent_ns };
+        struct image_seg one = { .seq = s->seq, .end = s->end, .flags = s->flags & (uint32_t)~SEG_PROBE, .age_ns = now - s->sent_ns };
         net_copy(p, &one, sizeof one);
     }
     for (const struct tcp_island *i = pcb->islands; i; i = i->next, p += sizeof(struct image_island), im.island_count++) {
@@ -187,7 +187,9 @@ static bool numbers_plausible(const struct image *im)
     if ((im->ca_state == CA_CWR || im->ca_state == CA_RECOVERY) && !im->prr_flight)
         return false;
     if (im->adv_mss < TCP_MSS_MIN || im->adv_mss > 65535 || im->rcv_mss > im->adv_mss || !im->rcv_mss ||
-        (im->probe_size && (im->probe_size < TCP_MSS_MIN || im->probe_size > 65535)))
+        (im->peer_mss && (im->peer_mss < TCP_MSS_MIN || im->peer_mss > 65535)))
+        return false;
+    if (im->plp_on > 1 || (im->plp_on ? im->plp_mtu < 552 || im->plp_mtu > 65535 || im->plp_high < im->plp_mtu || im->plp_high > 65535 : im->plp_mtu))
         return false;
     if (im->rto_us > TCP_RTO_MAX_US || !im->rto_us || im->srtt_us > UINT32_MAX / 16 || im->rttvar_us > UINT32_MAX / 16 || !im->rcv_space ||
         im->reo_mult > 16 || !im->reo_mult || im->backoff > 16 || im->frto > 2 || im->snd_wscale > TCP_WSCALE_MAX ||

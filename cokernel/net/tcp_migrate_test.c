@@ -187,7 +187,7 @@ static void an_image_that_contradicts_itself_is_refused(void **state)
 
 /* Liars: what an exporter would never write, each of which something later divides by, subtracts from or follows. */
 static void a_recovery_of_nothing(struct tcp_pcb *p) { p->ca_state = CA_RECOVERY; p->ssthresh = 2000; p->prr_flight = 0; }
-static void a_segment_of_five_bytes(struct tcp_pcb *p) { p->probe_size = 5; }
+static void a_segment_of_five_bytes(struct tcp_pcb *p) { p->peer_mss = 5; }
 static void keepalives_without_a_pause(struct tcp_pcb *p) { p->opts.keepalive = 1; p->opts.keep_intvl_s = 0; }
 static void all_marked_and_more(struct tcp_pcb *p) { p->opts.cc = TCP_CC_DCTCP; p->cc_data.dctcp.alpha = 5000; }
 static void a_window_of_all_numbers(struct tcp_pcb *p) { p->max_wnd = 0xffffffff; }

@@ -68,16 +68,17 @@ static void retransmit_lost(struct tcp_pcb *pcb)
     }
 }
 
-/* Sends [snd_nxt, snd_nxt + len) as one segment, or a burst that the device cuts. */
-static bool send_new(struct tcp_pcb *pcb, uint32_t len, bool fin)
+/* Sends [snd_nxt, snd_nxt + len) as one segment, or a burst that the device cuts. flags: 0, SEG_FIN or SEG_PROBE. */
+static bool send_new(struct tcp_pcb *pcb, uint32_t len, uint16_t flags)
 {
     uint32_t seq = pcb->snd_nxt;
-    struct tcp_seg *s = tcp_seg_new(pcb, seq, seq + len + fin, fin ? SEG_FIN : 0, pcb->snd_cursor);
+    bool fin = flags & SEG_FIN;
+    struct tcp_seg *s = tcp_seg_new(pcb, seq, seq + len + fin, flags, pcb->snd_cursor);
     if (!s) {
         pcb->ns->counters.memory_refused++;
         return false;
     }
-    struct tcp_xmit x = { .seq = seq, .len = len, .pb = pcb->snd_cursor, .flags = seg_flags(pcb, s) };
+    struct tcp_xmit x = { .seq = seq, .len = len, .pb = pcb->snd_cursor, .flags = seg_flags(pcb, s), .whole = flags & SEG_PROBE };
     if (tcp_xmit(pcb, &x) < 0) {
         tcp_seg_free(pcb, s);
         return false;
@@ -140,6 +141,15 @@ static void send_data(struct tcp_pcb *pcb)
         uint32_t mss = tcp_send_mss(pcb);
         uint32_t most = pcb->path.iface && (pcb->path.iface->offloads & NIC_TX_TSO) ? TCP_TSO_BYTES / mss * mss : mss;
         uint32_t len = net_min(net_min(unsent, most), wnd);
+        if (net_unlikely(pcb->plp_on)) {
+            uint32_t probe = tcp_plp_probe(pcb, unsent, wnd, cwnd);
+            if (probe) {
+                if (probe == TCP_PLP_WAIT || paced_out(pcb, probe) || !send_new(pcb, probe, SEG_PROBE))
+                    break;
+                tcp_plp_sent(pcb);
+                continue;
+            }
+        }
         if (cwnd < len) {
             if (cwnd >= mss)
                 len = cwnd / mss * mss;
@@ -152,7 +162,7 @@ static void send_data(struct tcp_pcb *pcb)
             len -= len % mss;
         if (paced_out(pcb, len))
             break;
-        if (!send_new(pcb, len, pcb->fin_queued && len == unsent))
+        if (!send_new(pcb, len, pcb->fin_queued && len == unsent ? SEG_FIN : 0))
             break;
     }
 }
@@ -215,9 +225,9 @@ void tcp_persist_probe(struct tcp_pcb *pcb)
     if (pcb->rtx_head)
         tcp_retransmit(pcb, pcb->rtx_head);
     else if (unsent)
-        send_new(pcb, net_min(net_min(unsent, tcp_send_mss(pcb)), net_max(pcb->snd_wnd, 1u)), false);
+        send_new(pcb, net_min(net_min(unsent, tcp_send_mss(pcb)), net_max(pcb->snd_wnd, 1u)), 0);
     else if (pcb->fin_queued && !pcb->fin_sent)
-        send_new(pcb, 0, true);
+        send_new(pcb, 0, SEG_FIN);
 }
 
 bool tcp_send_tail_probe(struct tcp_pcb *pcb)
@@ -225,7 +235,7 @@ bool tcp_send_tail_probe(struct tcp_pcb *pcb)
     uint32_t unsent = tcp_unsent(pcb), out = pcb->snd_nxt - pcb->snd_una;
     if (unsent && pcb->snd_wnd > out) {
         uint32_t len = net_min(net_min(unsent, tcp_send_mss(pcb)), pcb->snd_wnd - out);
-        return send_new(pcb, len, false);
+        return send_new(pcb, len, 0);
     }
     struct tcp_seg *s = pcb->rtx_tail;
     if (!s)

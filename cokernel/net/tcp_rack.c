@@ -55,7 +55,7 @@ void tcp_rack_timeout(struct tcp_pcb *pcb)
         return;
     run(pcb);
     if (pcb->lost_bytes) {
-        if (pcb->ca_state < CA_RECOVERY)
+        if (pcb->ca_state < CA_RECOVERY && !(pcb->plp_out && tcp_plp_lost(pcb)))
             tcp_enter_recovery(pcb);
         tcp_mark_dirty(pcb);
     }

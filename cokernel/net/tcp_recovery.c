@@ -73,6 +73,8 @@ void tcp_enter_loss(struct tcp_pcb *pcb)
     pcb->frto_new = 0;
     pcb->ca_state = CA_LOSS;
     pcb->tlp_out = 0;
+    if (pcb->plp_out)
+        tcp_plp_inconclusive(pcb);
 }
 
 static void undo(struct tcp_pcb *pcb)
@@ -245,7 +247,7 @@ void tcp_recovery_on_ack(struct tcp_pcb *pcb, const struct tcp_in *in, struct tc
                 mark_head_lost(pcb);
         }
     }
-    if (net_unlikely(pcb->lost_bytes)) {
+    if (net_unlikely(pcb->lost_bytes) && !(pcb->plp_out && tcp_plp_lost(pcb))) {
         tcp_enter_recovery(pcb);
         prr(pcb, news);
         return;

@@ -100,7 +100,9 @@ void tcp_seg_sent(struct tcp_pcb *pcb, struct tcp_seg *s)
     } else {
         time_unlink(pcb, s);
     }
-    s->flags |= SEG_RETRANS;
+    if (net_unlikely(s->flags & SEG_PROBE) && pcb->plp_out)
+        tcp_plp_inconclusive(pcb);
+    s->flags = (uint16_t)((s->flags | SEG_RETRANS) & ~SEG_PROBE);
     pcb->retrans_out = 1;
     pcb->retrans_high = pcb->snd_nxt;
     s->sent_ns = pcb->ns->now_ns;
@@ -163,6 +165,8 @@ void tcp_seg_delivered(struct tcp_pcb *pcb, struct tcp_seg *s, struct tcp_ack_ne
     uint32_t n = s->end - s->seq, rtt_us = (uint32_t)((now - s->sent_ns) / NET_NS_PER_US);
     news->delivered += n;
     pcb->delivered += n;
+    if (net_unlikely(s->flags & SEG_PROBE))
+        tcp_plp_delivered(pcb);
     if (s->flags & SEG_RETRANS) {
         news->retrans_acked = 1;
         if (pcb->min_rtt_us != UINT32_MAX && rtt_us < pcb->min_rtt_us)

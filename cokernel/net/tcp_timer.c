@@ -69,10 +69,12 @@ static bool rto(struct tcp_pcb *pcb)
     }
     pcb->ns->counters.tcp_rto++;
     pcb->retries++;
-    if (pcb->state == TCP_SYN_SENT || pcb->state == TCP_SYN_RCVD)
+    if (pcb->state == TCP_SYN_SENT || pcb->state == TCP_SYN_RCVD) {
         pcb->syn_lost = 1;
-    else
+    } else {
+        tcp_plp_timeout(pcb, pcb->retries);
         tcp_enter_loss(pcb);
+    }
     tcp_retransmit(pcb, pcb->rtx_head);
     back_off(pcb);
     pcb->rtx_mode = RTX_RTO;
@@ -95,6 +97,8 @@ static bool persist(struct tcp_pcb *pcb)
         return false;
     }
     pcb->persist_probes++;
+    if (pcb->rtx_head)
+        tcp_plp_timeout(pcb, pcb->persist_probes);
     tcp_persist_probe(pcb);
     back_off(pcb);
     tcp_rearm_rtx(pcb);

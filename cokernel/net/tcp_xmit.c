@@ -188,9 +188,9 @@ int tcp_xmit(struct tcp_pcb *pcb, const struct tcp_xmit *x)
     if (net_unlikely(opt))
         net_copy(h + TCP_HEADER_BYTES + ts, options, opt);
     finish(pb, &pcb->path, &k->local, &k->remote);
-    if (x->len > pcb->mss) {
+    if (x->len > pcb->mss && !x->whole) {
         pb->flags |= PBUF_TSO;
-        pb->gso_size = (uint16_t)(pcb->path.mtu - header - (net_addr_is_v4(&k->remote) ? IP4_HEADER_BYTES : IP6_HEADER_BYTES));
+        pb->gso_size = (uint16_t)(tcp_path_mtu(pcb) - header - (net_addr_is_v4(&k->remote) ? IP4_HEADER_BYTES : IP6_HEADER_BYTES));
     }
     struct net_tx tx = { .src = k->local, .dst = k->remote, .proto = IP_PROTO_TCP, .tos = pcb->opts.tos, .ttl = pcb->opts.ttl,
                          .dont_fragment = 1 };

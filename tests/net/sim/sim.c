@@ -99,6 +99,10 @@ static void transmit(struct sim_node *from, const uint8_t *bytes, uint32_t len)
     struct sim_link *l = &s->link;
     uint64_t start = s->now_ns > from->busy_until_ns ? s->now_ns : from->busy_until_ns;
     s->frames++;
+    if (l->swallow_above && len > l->swallow_above + 14) {
+        s->lost++;
+        return;
+    }
     if (l->rate_bps) {
         if (l->queue_bytes && (start - s->now_ns) * l->rate_bps / 8 / 1000000000u > l->queue_bytes) {
             s->lost++;

@@ -20,6 +20,7 @@ struct sim_link {
     uint32_t loss_ppm, dup_ppm, corrupt_ppm, reorder_ppm;
     uint32_t burst_loss;        /* frames lost in a row once one is lost */
     uint32_t ecn_mark_ppm;
+    uint32_t swallow_above;     /* layer-3 bytes: longer packets vanish without a word; 0: none */
 };
 
 struct sim;

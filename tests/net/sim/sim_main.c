@@ -150,6 +150,8 @@ static bool run(uint64_t seed, bool verbose)
         net_stack_flush(spare->stack);
         spare->down = true;
     }
+    if (sim_chance(&sim, 100000)) /* never less than what RFC 4821's search falls back to */
+        sim.link.swallow_above = (v6 ? 1280 : 552) + sim_below(&sim, 400);
     uint64_t migrate_after = sim_below(&sim, 400), steps = 0;
     bool migrated = false, will_crash = !spare && sim_chance(&sim, 100000);
     struct sim_node *dead = NULL;
