@@ -3,6 +3,7 @@
 #include "cokernel/net/stack.h"
 
 #include "cokernel/net/dhcp4.h"
+#include "cokernel/net/gro.h"
 #include "cokernel/net/tcp_internal.h"
 #include "cokernel/net/udp.h"
 
@@ -110,6 +111,8 @@ static unsigned receive(struct net_stack *ns)
         done += n;
         if (net_unlikely(!ns->syn_tokens && n))
             n = tcp_shed_syns(ns, frames, n);
+        if (n > 1)
+            n = gro_merge(i, frames, n);
         if (n > 1 && ns->flows.count >= PREFETCH_FLOWS)
             tcp_prefetch(ns, frames, n);
         for (unsigned k = 0; k < n; k++)

@@ -82,7 +82,8 @@ void kit_teardown(struct kit *k)
 void kit_frame(struct kit *k, const void *frame, uint32_t len)
 {
     k->inbox[k->inbox_count++] = pbuf_copy_in(net_stack_pools(k->ns), frame, len, 0);
-    kit_run(k);
+    if (!k->hold)
+        kit_run(k);
 }
 
 void kit_run(struct kit *k)
@@ -176,7 +177,7 @@ void kit_send(struct kit *k, struct kit_seg s)
     store32(ip + 12, from.w[3]);
     store32(ip + 16, to.w[3]);
     store16(ip + 10, cksum_finish(cksum_add(0, ip, 20)));
-    kit_frame(k, f, 14 + total);
+    kit_frame(k, f, 14 + total + s.trailer);
 }
 
 static bool parse(const uint8_t *f, uint32_t len, struct kit_seg *s)

@@ -19,6 +19,7 @@ struct kit_seg { /* a segment, as sent or to be sent */
     uint32_t seq, ack;
     uint32_t len;
     bool ts, sack_ok, corrupt;
+    uint32_t trailer; /* bytes behind the packet, as Ethernet pads; only sent */
     uint8_t wscale; /* 0: no option */
     uint32_t tsval, tsecr;
     unsigned sack_count;
@@ -33,6 +34,7 @@ struct kit {
     struct net_stack *ns;
     struct net_iface *iface;
     uint64_t now_ns;
+    bool hold; /* frames wait for kit_run(), which takes them as one burst */
     int64_t pages;
     struct pbuf *inbox[64];
     unsigned inbox_count;
