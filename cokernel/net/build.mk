@@ -14,7 +14,7 @@ $(O)/cok/cokernel/net/net.a: $(call objs,cok,$(NET_SRC))
 	$(Q)rm -f $@
 	$(Q)$(AR) rcs $@ $^
 
-$(foreach t,$(NET_TESTS),$(eval $(call unit_test,net_$(basename $(notdir $t)),$t $(NET_SRC) $(NET_SIM_SRC) $(NET_KIT_SRC))))
+$(foreach t,$(NET_TESTS),$(eval $(call unit_test,net_$(basename $(notdir $t)),$t $(NET_SRC) $(NET_SIM_SRC) $(NET_KIT_SRC),-lm)))
 $(eval $(call unit_test,net_sim,tests/net/sim/sim_main.c $(NET_SIM_SRC) $(NET_SRC)))
 $(eval $(call user_program,net-sim,tests/net/sim/sim_main.c $(NET_SIM_SRC) $(NET_SRC)))
 $(eval $(call unit_test,net_fuzz,tests/net/fuzz/replay.c tests/net/fuzz/frames.c $(NET_SRC)))

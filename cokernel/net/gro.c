@@ -10,17 +10,20 @@
 #define MOST_BYTES 65000u /* of a merged packet: the IP length has 16 bits */
 #define IP4_FRAGMENT 0x3fffu
 
-struct seg { /* a frame that could be merged */
-    struct pbuf *pb;
-    const uint8_t *ip, *tcp;
+struct seg {
+    struct pbuf *pb;         /* NULL: cannot be merged */
+    const uint8_t *ip, *tcp; /* tcp NULL: could be of any connection */
     uint32_t ip_bytes, tcp_bytes, len; /* headers, payload */
 };
 
+/* Fills in as much of *s as can be said of the frame; everything is checked again later. */
 static bool parse(struct pbuf *pb, struct seg *s)
 {
     const uint8_t *f = pb->data, *ip = f + ETH_HEADER_BYTES;
     uint32_t total;
-    if (pb->next || pb->len < ETH_HEADER_BYTES + IP4_HEADER_BYTES + TCP_HEADER_BYTES + MIN_BYTES || (f[0] & 1))
+    s->pb = NULL;
+    s->tcp = NULL;
+    if (pb->next || pb->len < ETH_HEADER_BYTES + IP4_HEADER_BYTES + TCP_HEADER_BYTES || (f[0] & 1))
         return false;
     if (load16(f + 12) == net_bswap16(ETH_TYPE_IP4)) {
         if (ip[0] != 0x45 || ip[9] != IP_PROTO_TCP || (load16(ip + 6) & net_bswap16(IP4_FRAGMENT)))
@@ -28,22 +31,22 @@ static bool parse(struct pbuf *pb, struct seg *s)
         s->ip_bytes = IP4_HEADER_BYTES;
         total = get_be16(ip + 2);
     } else if (load16(f + 12) == net_bswap16(ETH_TYPE_IP6)) {
-        if (ip[0] >> 4 != 6 || ip[6] != IP_PROTO_TCP)
+        if (ip[0] >> 4 != 6 || ip[6] != IP_PROTO_TCP || pb->len < ETH_HEADER_BYTES + IP6_HEADER_BYTES + TCP_HEADER_BYTES)
             return false;
         s->ip_bytes = IP6_HEADER_BYTES;
         total = get_be16(ip + 4) + IP6_HEADER_BYTES;
     } else {
         return false;
     }
-    if (total > pb->len - ETH_HEADER_BYTES)
-        return false;
-    s->pb = pb;
     s->ip = ip;
     s->tcp = ip + s->ip_bytes;
+    if (total > pb->len - ETH_HEADER_BYTES)
+        return false;
     s->tcp_bytes = (s->tcp[12] >> 4) * 4u;
     if (s->tcp_bytes < TCP_HEADER_BYTES || s->ip_bytes + s->tcp_bytes + MIN_BYTES > total || (s->tcp[13] & ~(TCP_PSH | TCP_ACK)) || !(s->tcp[13] & TCP_ACK))
         return false;
     s->len = total - s->ip_bytes - s->tcp_bytes;
+    s->pb = pb;
     return true;
 }
 
@@ -101,22 +104,29 @@ static void set_length(struct seg *a)
 
 unsigned gro_merge(struct net_iface *iface, struct pbuf **frames, unsigned count)
 {
-    struct seg segs[NET_BURST]; /* of frames[k]; pb NULL: not mergeable */
+    struct seg segs[NET_BURST]; /* of frames[k] */
     struct pbuf *tails[NET_BURST];
     unsigned kept = 0;
+    bool any = false; /* anything to merge with */
     for (unsigned k = 0; k < count; k++) {
         struct seg b;
-        unsigned first = kept > LOOK_BACK ? kept - LOOK_BACK : 0, at = kept;
-        if (!parse(frames[k], &b)) {
-            /* Nothing may overtake it: it could be of any connection. */
+        if (!any && frames[k]->len < MIN_BYTES) { /* a burst of small ones costs next to nothing */
             segs[kept].pb = NULL;
+            segs[kept].tcp = NULL;
             frames[kept++] = frames[k];
             continue;
         }
-        while (at > first && segs[at - 1].pb && !same_flow(&segs[at - 1], &b))
+        unsigned first = kept > LOOK_BACK ? kept - LOOK_BACK : 0, at = kept;
+        if (!parse(frames[k], &b)) {
+            segs[kept] = b; /* nothing of its connection may overtake it */
+            frames[kept++] = frames[k];
+            continue;
+        }
+        while (at > first && segs[at - 1].tcp && !same_flow(&segs[at - 1], &b))
             at--;
         struct seg *a = at > first && segs[at - 1].pb ? &segs[at - 1] : NULL;
         if (!a || !continues(a, &b) || !checksums_right(a) || !checksums_right(&b)) {
+            any = true;
             segs[kept] = b;
             tails[kept] = b.pb;
             frames[kept++] = b.pb;

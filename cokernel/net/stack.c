@@ -109,7 +109,7 @@ static unsigned receive(struct net_stack *ns)
             continue;
         unsigned n = i->nic->ops->rx_burst(i->nic, frames, NET_BURST);
         done += n;
-        if (net_unlikely(!ns->syn_tokens && n))
+        if (net_unlikely(ns->syn_tokens < n))
             n = tcp_shed_syns(ns, frames, n);
         if (n > 1)
             n = gro_merge(i, frames, n);

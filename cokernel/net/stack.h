@@ -148,7 +148,7 @@ void igmp_input(struct net_stack *ns, struct net_rx *rx);
 void icmp6_input(struct net_stack *ns, struct net_rx *rx);
 void udp_input(struct net_stack *ns, struct net_rx *rx);
 void tcp_input(struct net_stack *ns, struct net_rx *rx);
-/* During a flood: drops the SYNs of a burst before anything is spent on them. Returns how many frames remain. */
+/* During a flood: drops those SYNs of a burst that would be too many, before anything is spent on them. Returns how many frames remain. */
 unsigned tcp_shed_syns(struct net_stack *ns, struct pbuf **frames, unsigned count);
 /* Whole frames of a burst that tcp_input() will see soon. */
 void tcp_prefetch(struct net_stack *ns, struct pbuf **frames, unsigned count);

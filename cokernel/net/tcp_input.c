@@ -153,15 +153,17 @@ static bool syn_allowed(struct net_stack *ns)
 
 unsigned tcp_shed_syns(struct net_stack *ns, struct pbuf **frames, unsigned count)
 {
-    unsigned kept = 0;
+    unsigned kept = 0, allowed;
     refill_syns(ns);
-    if (ns->syn_tokens)
+    allowed = ns->syn_tokens;
+    if (allowed >= count)
         return count;
     for (unsigned k = 0; k < count; k++) {
         struct pbuf *pb = frames[k];
         const uint8_t *f = pb->data, *t = f + ETH_HEADER_BYTES + IP4_HEADER_BYTES;
         if (pb->len >= ETH_HEADER_BYTES + IP4_HEADER_BYTES + TCP_HEADER_BYTES && load16(f + 12) == net_bswap16(ETH_TYPE_IP4) && f[14] == 0x45 &&
-            f[23] == IP_PROTO_TCP && (t[13] & (TCP_SYN | TCP_ACK)) == TCP_SYN) {
+            f[23] == IP_PROTO_TCP && (t[13] & (TCP_SYN | TCP_ACK)) == TCP_SYN && !allowed--) {
+            allowed = 0;
             ns->counters.tcp_syn_dropped++;
             pbuf_put(pb);
         } else {
