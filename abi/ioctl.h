@@ -189,9 +189,10 @@ struct otr_ioc_attach {
 	uint32_t context;           /* out */
 	uint32_t mailbox_page;      /* out */
 	uint32_t slot_page;         /* out; its 32 slots are the first */
-	uint32_t reserved;
+	uint32_t flags;             /* OTR_ATTACH_KILL */
 };
 OTR_ASSERT_SIZE(struct otr_ioc_attach, 64);
+#define OTR_ATTACH_KILL 1u      /* SIGKILL to the caller's process should the partition end */
 
 #define OTR_MMAP_PAGES (1ull << 46)
 #define OTR_MMAP_PAGE(n) (OTR_MMAP_PAGES + (uint64_t)(n) * OTR_PAGE_SIZE)

@@ -241,6 +241,9 @@ void otr_ctx_crashed(struct otr_partition *p)
 		WRITE_ONCE(c->dead, true);
 		wake_up_all(&c->fetch_wait);
 		set_exited(c, SIGKILL_STATUS);
+		/* Its threads may all be in calls that block. */
+		if (c->killed_too)
+			kill_pid(c->pid, SIGKILL, 1);
 	}
 	mutex_unlock(&p->ctx_lock);
 }
@@ -448,6 +451,7 @@ static int attach(struct otr_file *f, struct otr_ioc_attach *req, struct otr_not
 	c = ctx_alloc(p, f->inode);
 	if (!c)
 		goto put;
+	c->killed_too = req->flags & OTR_ATTACH_KILL;
 	ret = link_context(c, note);
 	if (!ret)
 		ret = create_remote(c, note);

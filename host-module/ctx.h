@@ -48,6 +48,7 @@ struct otr_context {
 	u32 id;
 	pid_t tgid;                  /* as the proxy itself sees it */
 	struct pid *pid;             /* of the proxy's thread group */
+	bool killed_too;             /* OTR_ATTACH_KILL */
 
 	/* Taken for reading by whoever touches the partition's memory through this
 	 * context; written once, by the release. */

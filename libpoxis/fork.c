@@ -30,7 +30,7 @@
 #define CLONE_PARENT_SETTID   0x100000u
 #define CLONE_SETTLS          0x80000u
 
-/* The parent's proxy unmaps what is shared now within this time. */
+/* A lender's proxy unmaps what is shared now within this time. */
 #define ZAP_WAIT_NS 2000000000ull
 #define DEATH_WAIT_NS 2000000000ull
 
@@ -45,29 +45,74 @@ void fork_save_user(struct thread *t)
 	}
 }
 
+static int wait_zapped(struct mm *mm, uint64_t seq)
+{
+	uint64_t end = clock_uptime_ns() + ZAP_WAIT_NS;
+
+	while (!mm_zapped(mm, seq)) {
+		if (clock_uptime_ns() > end)
+			return -ETIMEDOUT;
+		mm_collect(mm);
+		mm_ask_zap(mm);
+		thread_park_until(clock_uptime_ns() + 200000);
+	}
+	return 0;
+}
+
+/* The child's memory. What was shared by this is zapped in our proxy before it
+ * makes the call that follows; in a lender's we wait for it. */
+static int copy_memory(struct process *p, struct mm **copy)
+{
+	struct mm *mm = p->lender ? p->lender->mm : p->mm;
+	uint64_t seq = 0;
+	int err;
+
+	*copy = mm_create(NULL);
+	if (!*copy)
+		return -ENOMEM;
+	err = mm_fork(mm, *copy, &seq);
+	if (!err && p->lender)
+		err = wait_zapped(mm, seq);
+	if (!err && p->lender)
+		mm_zap_all(p->mm);
+	if (err) {
+		mm_destroy(*copy);
+		*copy = NULL;
+	}
+	return err;
+}
+
 int64_t fork_call(struct thread *t, const struct fork_request *q)
 {
 	struct vfork *v = q->flags & CLONE_VFORK ? vfork_create(t) : NULL;
-	int64_t pid;
+	struct mm *copy = NULL;
+	int64_t pid = 0;
 
 	if (q->flags & CLONE_VFORK && !v)
 		return -ENOMEM;
 	t->fork = q;
 	t->vfork = v;
 	fork_save_user(t);
-	/* Unguessable from outside the kernel; a user can only copy what is hers. */
-	store_release(&t->fork_token, (__atomic_add_fetch(&next_token, 1, __ATOMIC_RELAXED) << 32 |
-				       (rdtsc() & 0xffffffff)) | 1);
 	/* What the proxy has of the program's memory is the same in both copies. */
 	mutex_lock(&t->mm->linux_lock);
 	mapfile_settle(t->mm);
-	pid = slot_call(t->slot, OTR_CALL_FORK, (uint64_t[6]){ t->fork_token });
+	if (!(q->flags & CLONE_VM))
+		pid = copy_memory(t->process, &t->fork_copy);
+	/* Unguessable from outside the kernel; a user can only copy what is hers. */
+	store_release(&t->fork_token, (__atomic_add_fetch(&next_token, 1, __ATOMIC_RELAXED) << 32 |
+				       (rdtsc() & 0xffffffff)) | 1);
+	if (!pid)
+		pid = slot_call(t->slot, OTR_CALL_FORK, (uint64_t[6]){ t->fork_token });
 	mutex_unlock(&t->mm->linux_lock);
 	spin_lock(&t->process->lock);
 	t->fork_token = 0;
 	t->fork = NULL;
 	t->vfork = NULL;
+	copy = t->fork_copy;
+	t->fork_copy = NULL;
 	spin_unlock(&t->process->lock);
+	if (copy)
+		mm_destroy(copy);
 	if (pid > 0 && q->flags & CLONE_PARENT_SETTID) {
 		uint32_t p32 = (uint32_t)pid;
 
@@ -129,20 +174,6 @@ static struct thread *find_waiting(struct process *parent, uint64_t token)
 	return NULL;
 }
 
-static int wait_zapped(struct mm *mm, uint64_t seq)
-{
-	uint64_t end = clock_uptime_ns() + ZAP_WAIT_NS;
-
-	while (!mm_zapped(mm, seq)) {
-		if (clock_uptime_ns() > end)
-			return -ETIMEDOUT;
-		mm_collect(mm);
-		mm_ask_zap(mm);
-		thread_park_until(clock_uptime_ns() + 200000);
-	}
-	return 0;
-}
-
 /* The process with a thread that waits with this token, referenced; NULL. */
 static struct process *find_parent(const struct process *p, uint64_t token, uint64_t *flags)
 {
@@ -164,24 +195,22 @@ static struct process *find_parent(const struct process *p, uint64_t token, uint
 	return NULL;
 }
 
-/* The child's memory: the parent's own for vfork, else a copy. */
-static int make_memory(struct process *p, struct process *parent, bool share)
+static int take_copy(struct process *p, struct process *parent, uint64_t token)
 {
-	struct mm *mm = parent->lender ? parent->lender->mm : parent->mm;
-	uint64_t seq = 0;
-	int err;
+	struct mm *copy = NULL;
+	struct thread *from;
 
-	if (share) {
-		vfork_borrow(p, parent);
-		return 0;
+	spin_lock(&parent->lock);
+	from = find_waiting(parent, token);
+	if (from) {
+		copy = from->fork_copy;
+		from->fork_copy = NULL;
 	}
-	err = mm_fork(mm, p->mm, &seq);
-	if (!err)
-		err = wait_zapped(mm, seq);
-	/* What the proxy of a vfork child maps is shared now as well. */
-	if (!err && parent->lender)
-		err = wait_zapped(parent->mm, mm_zap_all(parent->mm));
-	return err;
+	spin_unlock(&parent->lock);
+	if (!copy)
+		return -ESRCH;
+	mm_adopt(p->mm, copy);
+	return 0;
 }
 
 int fork_start(struct process *p, uint64_t token)
@@ -194,7 +223,11 @@ int fork_start(struct process *p, uint64_t token)
 	if (!parent)
 		return -ESRCH;
 	t = thread_create(child_main, NULL);
-	err = t ? make_memory(p, parent, flags & CLONE_VM) : -ENOMEM;
+	err = t ? 0 : -ENOMEM;
+	if (!err && flags & CLONE_VM)
+		vfork_borrow(p, parent);
+	else if (!err)
+		err = take_copy(p, parent, token);
 	if (!err)
 		err = thread_make_user(t, p->lender ? p->lender->mm : p->mm);
 	if (err)

@@ -3,32 +3,9 @@
 #include "loader/outrigger.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
-/* Fills the head, calls, and turns a refusal into o->error. */
-static int call(struct outrigger *o, unsigned long nr, struct otr_req *req, uint32_t bytes,
-		const char *what)
-{
-	char message[256] = "";
-	int err;
-
-	req->size = bytes;
-	req->message = (uintptr_t)message;
-	req->message_bytes = sizeof(message);
-	if (ioctl(o->fd, nr, req) >= 0)
-		return 0;
-	err = errno;
-	message[sizeof(message) - 1] = 0;
-	if (message[0])
-		return outrigger_fail(o, -err, "%s", message);
-	return outrigger_fail(o, -err, "%s: %s", what, strerror(err));
-}
-
-#define CALL(o, nr, request, what) call(o, nr, &(request)->req, sizeof(*(request)), what)
+#define CALL(o, nr, request, what) outrigger_call(o, nr, &(request)->req, sizeof(*(request)), what)
 
 static int put_name(struct outrigger *o, char *to, const char *name)
 {
@@ -40,48 +17,17 @@ static int put_name(struct outrigger *o, char *to, const char *name)
 	return 0;
 }
 
-static int check_version(struct outrigger *o)
-{
-	struct otr_ioc_version v = { 0 };
-	int ret = CALL(o, OTR_IOC_VERSION, &v, "the module's version");
-
-	if (ret)
-		return ret;
-	if (v.abi_version != OTR_ABI_VERSION)
-		return outrigger_fail(o, -EPROTO,
-				      "the loaded module speaks ABI version %u, this program %u; load the module that belongs to it",
-				      v.abi_version, OTR_ABI_VERSION);
-	return 0;
-}
-
 int outrigger_open(struct outrigger *o, bool admin)
 {
-	const char *path = admin ? OTR_DEV_ADMIN : OTR_DEV_RUN;
 	int ret;
 
-	o->error[0] = 0;
-	o->fd = open(path, O_RDWR | O_CLOEXEC);
-	if (o->fd < 0 && errno == ENOENT && admin) {
-		ret = outrigger_module_load(o);
-		if (ret)
-			return ret;
-		o->fd = open(path, O_RDWR | O_CLOEXEC);
-	}
-	if (o->fd < 0)
-		return outrigger_fail(o, -errno, "%s: %s%s", path, strerror(errno),
-				      errno == ENOENT ? "; load the module: modprobe outrigger" :
-				      errno == EACCES ? "; administration needs root" : "");
-	ret = check_version(o);
-	if (ret)
-		outrigger_close(o);
-	return ret;
-}
-
-void outrigger_close(struct outrigger *o)
-{
-	if (o->fd >= 0)
-		close(o->fd);
-	o->fd = -1;
+	if (!admin)
+		return outrigger_open_run(o);
+	ret = outrigger_open_path(o, OTR_DEV_ADMIN);
+	if (ret != -ENOENT)
+		return ret;
+	ret = outrigger_module_load(o);
+	return ret ? ret : outrigger_open_path(o, OTR_DEV_ADMIN);
 }
 
 int outrigger_create(struct outrigger *o, const char *name, const struct outrigger_owner *owner,

@@ -24,12 +24,20 @@ struct outrigger {
 	char error[512];
 };
 
+/* ---- open.c: needs no other library ---- */
+
+/* Opens a device node, OTR_DEV_RUN the second, and checks the module's ABI version. */
+int outrigger_open_path(struct outrigger *o, const char *path);
+int outrigger_open_run(struct outrigger *o);
+void outrigger_close(struct outrigger *o);
+/* Fills the request's head, calls, and turns a refusal into o->error. */
+int outrigger_call(struct outrigger *o, unsigned long nr, struct otr_req *req, uint32_t bytes,
+		   const char *what);
+
 /* ---- device.c ---- */
 
-/* Opens OTR_DEV_ADMIN (admin) or OTR_DEV_RUN and checks the module's ABI
- * version. Loads the module first if it is missing and admin. */
+/* Opens OTR_DEV_ADMIN (admin), loading the module if it is missing, or OTR_DEV_RUN. */
 int outrigger_open(struct outrigger *o, bool admin);
-void outrigger_close(struct outrigger *o);
 
 struct outrigger_owner {
 	uid_t uid;

@@ -48,6 +48,37 @@ static int share_area(struct mm *parent, struct mm *child, const struct vma *v)
 	return err;
 }
 
+void mm_adopt(struct mm *to, struct mm *from)
+{
+	uint64_t *t, *f = phys_to_virt(from->root);
+	struct list *l;
+
+	spin_lock(&to->lock);
+	t = phys_to_virt(to->root);
+	for (uint64_t i = 0; i < ROOT_ENTRIES; i++) {
+		store_release(&t[i], f[i]);
+		f[i] = 0;
+	}
+	to->vmas = from->vmas;
+	to->files = from->files;
+	from->vmas.root = from->files.root = NULL;
+	while ((l = list_pop_front(&from->idle_files)))
+		list_push_back(&to->idle_files, l);
+	to->mmap_top = from->mmap_top;
+	to->mmap_next = from->mmap_next;
+	to->brk_start = from->brk_start;
+	to->brk = from->brk;
+	to->mapped_bytes = from->mapped_bytes;
+	to->data_bytes = from->data_bytes;
+	to->locked_bytes = from->locked_bytes;
+	to->limit_as = from->limit_as;
+	to->limit_data = from->limit_data;
+	to->resident_pages = from->resident_pages;
+	to->shares = from->shares;
+	spin_unlock(&to->lock);
+	mm_destroy(from);
+}
+
 int mm_fork(struct mm *parent, struct mm *child, uint64_t *seq)
 {
 	int err = 0;

@@ -8,9 +8,6 @@
 #include "cokernel/lib/atomic.h"
 #include "cokernel/mm/mm_internal.h"
 
-#define ROOT_SHIFT (PAGE_SHIFT + 27)
-#define ROOT_ENTRIES (OTR_USER_END >> ROOT_SHIFT)
-
 void mm_lend_sync(struct mm *mm, struct mm *to)
 {
 	const uint64_t *from_root = phys_to_virt(mm->root);

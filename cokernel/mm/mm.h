@@ -127,6 +127,8 @@ void mm_ask_zap(struct mm *mm);
 struct mm *mm_create(struct otr_ctx_private *zaps);
 /* Frees everything; no thread runs on it and the proxy has no mapping left. */
 void mm_destroy(struct mm *mm);
+/* Gives `to`, which is fresh, all that `from` maps; `from` is freed. */
+void mm_adopt(struct mm *to, struct mm *from);
 /* Loads it on the calling CPU. */
 void mm_switch(struct mm *mm);
 /* Unloads whatever is loaded on the calling CPU. */
@@ -174,7 +176,7 @@ bool mm_shared_extent(struct mm *mm, uint64_t start, uint64_t *end);
  * or, for shared memory that was touched, device, inode and place in it. */
 void mm_memory_key(struct mm *mm, uint64_t va, uint64_t key[3]);
 /* Makes `child`, which is empty, a copy: all frames shared until one side writes.
- * *seq: the parent's zaps below it must be applied before the child may run. */
+ * *seq: the parent's zaps below it must be applied before either goes on. */
 int mm_fork(struct mm *parent, struct mm *child, uint64_t *seq);
 /* lend.c: `to`, whose proxy is another, refers to mm's tables; again after faults
  * that may have made new ones. */

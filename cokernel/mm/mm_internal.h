@@ -6,6 +6,9 @@
 #include "cokernel/mm/mm.h"
 #include "cokernel/mm/phys.h"
 
+/* Entries of a root for programs. */
+#define ROOT_SHIFT (PAGE_SHIFT + 27)
+#define ROOT_ENTRIES (OTR_USER_END >> ROOT_SHIFT)
 /* A leaf that is mapped but PROT_NONE keeps its frame, not present. */
 #define PTE_NONE_PROT (1ull << 10)
 /* A leaf with a frame of Linux's, granted: it has no descriptor here. */

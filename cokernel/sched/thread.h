@@ -72,6 +72,7 @@ struct thread {
 	uint64_t altstack[3];       /* stack_t: sp, flags, size; the thread's own */
 	uint64_t fork_token;        /* not 0: waits in fork; process->lock */
 	const struct fork_request *fork;
+	struct mm *fork_copy;       /* the child's memory, until it takes it */
 	struct vfork *vfork;        /* what it will wait for after that */
 	struct list futex_link;
 	uint64_t futex_key[2];

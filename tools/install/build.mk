@@ -16,6 +16,7 @@ INSTALL_KERNELS = $(foreach v,$(MODULE_VERSIONS),$(if $(DESTDIR)$(wildcard /lib/
 .PHONY: install uninstall
 install: all
 	install -D -m 755 $(O)/bin/outrigger $(D)$(PREFIX)/bin/outrigger
+	install -D -m 755 $(O)/bin/outrigger-run $(D)$(PREFIX)/lib/outrigger/outrigger-run
 	install -D -m 644 $(O)/outrigger.elf $(D)$(PREFIX)/lib/outrigger/outrigger.elf
 	install -D -m 644 docs/man/outrigger.8 $(D)$(MANDIR)/man8/outrigger.8
 	install -D -m 644 tools/install/outrigger.bash $(D)$(COMPLETION)/outrigger
@@ -33,7 +34,7 @@ install: all
 uninstall:
 	rm -f $(D)$(PREFIX)/bin/outrigger $(D)$(MANDIR)/man8/outrigger.8 $(D)$(COMPLETION)/outrigger \
 	    $(D)$(SYSCONFDIR)/outrigger/example.conf $(D)$(UNITDIR)/outrigger@.service \
-	    $(D)$(PREFIX)/lib/outrigger/outrigger.elf
+	    $(D)$(PREFIX)/lib/outrigger/outrigger.elf $(D)$(PREFIX)/lib/outrigger/outrigger-run
 	-rmdir $(D)$(PREFIX)/lib/outrigger $(D)$(SYSCONFDIR)/outrigger 2>/dev/null
 	set -e; for m in $(D)/lib/modules/*/updates/outrigger.ko; do \
 	    [ -e "$$m" ] || continue; \

@@ -39,6 +39,10 @@ int command_open(struct outrigger *o);
 _Noreturn void command_usage(const struct argp_state *state, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* The path of a file beside this program (NAME relative to its folder): false if
+ * there is none. */
+bool command_beside(const char *name, char *to, size_t bytes);
+
 /* Words that are no options. */
 struct words {
 	const char *word[8];

@@ -75,20 +75,9 @@ static int control(int argc, char **argv, const struct argp *argp, struct contro
 /* The image beside the program: ../lib/outrigger/ installed, ../ as built. */
 static int default_image(struct outrigger *o, char *to, size_t bytes)
 {
-	static const char *const places[] = { "/../lib/outrigger/" IMAGE_NAME, "/../" IMAGE_NAME };
-	char exe[512], *slash;
-	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
-	size_t i;
-
-	exe[n > 0 ? n : 0] = 0;
-	slash = strrchr(exe, '/');
-	if (slash)
-		*slash = 0;
-	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		snprintf(to, bytes, "%s%s", exe, places[i]);
-		if (!access(to, R_OK))
-			return 0;
-	}
+	if (command_beside("../lib/outrigger/" IMAGE_NAME, to, bytes) ||
+	    command_beside("../" IMAGE_NAME, to, bytes))
+		return 0;
 	return outrigger_fail(o, -ENOENT, "there is no co-kernel image beside this program; name one with --image");
 }
 

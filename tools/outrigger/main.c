@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tools/outrigger/command.h"
 
@@ -60,6 +61,19 @@ void command_usage(const struct argp_state *state, const char *fmt, ...)
 	fprintf(stderr, "; see %s --help\n", state->name);
 	va_end(ap);
 	exit(argp_err_exit_status);
+}
+
+bool command_beside(const char *name, char *to, size_t bytes)
+{
+	char exe[512], *slash;
+	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+
+	exe[n > 0 ? n : 0] = 0;
+	slash = strrchr(exe, '/');
+	if (slash)
+		*slash = 0;
+	snprintf(to, bytes, "%s/%s", exe, name);
+	return !access(to, R_OK);
 }
 
 error_t command_words(int key, char *arg, struct argp_state *state, struct words *w)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# The proxy behind `outrigger run`; it is part of the command's program, see
-# tools/outrigger/build.mk.
+# The proxy behind `outrigger run`, a program of its own; main.c says why it is static.
+PROXY_SRC := $(filter-out %_test.c %_app.c,$(wildcard tools/proxy/*.c))
+$(eval $(call user_program,outrigger-run,$(PROXY_SRC),-static-pie $(LOADER_LIB) -ljson-c -lm))
+$(O)/bin/outrigger-run: $(LOADER_LIB)
 
 $(eval $(call unit_test,elf_test,tools/proxy/elf_test.c tools/proxy/elf.c loader/error.c))
 $(eval $(call unit_test,stack_test,tools/proxy/stack_test.c tools/proxy/stack.c loader/error.c))

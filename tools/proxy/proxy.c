@@ -88,7 +88,7 @@ void proxy_fail(struct proxy *p, int status)
 }
 
 /* Every twin may be in a call that blocks when the partition ends, and so none
- * would hear of it: this thread watches the partition's state. */
+ * would hear of it: this thread watches the partition's state, and says why. */
 static void *watch(void *arg)
 {
 	struct proxy *p = arg;
@@ -131,10 +131,10 @@ static int start_watch(struct proxy *p)
 
 /* ---- The beginning ---- */
 
-static int attach(struct proxy *p)
+static int attach(struct proxy *p, uint32_t flags)
 {
 	struct otr_ioc_attach a = {
-		.req = { sizeof(a), sizeof(p->o.error), (uintptr_t)p->o.error },
+		.req = { sizeof(a), sizeof(p->o.error), (uintptr_t)p->o.error }, .flags = flags,
 	};
 	int ret;
 
@@ -193,21 +193,22 @@ int proxy_reattach(struct proxy *p, uint64_t token, struct twin **first)
 	from.fd = hide_release(p->o.fd);
 	hide_close_all();
 	trace_after_close();
+	/* A thread that watches the partition is made once, by the first: the module
+	 * ends its children. */
+	p->state_fd = -1;
 	p->page_count = 0;
 	p->twins = NULL;
 	atomic_store(&p->zaps, 0);
-	ret = outrigger_open(&p->o, false);
+	ret = outrigger_open_run(&p->o);
 	if (!ret) {
 		p->o.fd = hide_fd(p->o.fd);
-		ret = attach(p);
+		ret = attach(p, OTR_ATTACH_KILL);
 	}
 	if (!ret && ioctl(p->o.fd, OTR_IOC_INHERIT, &from) < 0)
 		ret = outrigger_fail(&p->o, -errno, "the parent's files: %s", strerror(errno));
 	close(from.fd);
 	if (!ret)
 		ret = serve_join(p, &p->o, &twin);
-	if (!ret)
-		ret = start_watch(p);
 	if (!ret) {
 		*first = &twin;
 		ret = start(p, &fork);
@@ -234,10 +235,10 @@ int proxy_run(struct outrigger *o, const char *partition, const struct trace_opt
 		return ret == -ENOENT ? 127 : 126;
 	ret = trace_start(&p->o, trace);
 	if (!ret)
-		ret = outrigger_open(&p->o, false);
+		ret = outrigger_open_run(&p->o);
 	if (!ret) {
 		p->o.fd = hide_fd(p->o.fd);
-		ret = attach(p);
+		ret = attach(p, 0);
 	}
 	if (!ret)
 		ret = serve_join(p, &p->o, &main_twin);
