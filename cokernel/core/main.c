@@ -121,6 +121,7 @@ noreturn_ void boot_main(const struct otr_boot *header, uint64_t index)
 		 OTR_ABI_VERSION, boot_info.name, boot_info.cpu_count, boot_info.range_count);
 	init_memory();
 	mitigate_init();
+	kvm_seal();
 	for (uint32_t i = 1; i < boot_info.cpu_count; i++) {
 		const struct otr_boot_cpu *b = boot_cpu_entry(i);
 

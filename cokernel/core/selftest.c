@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Tests that need ring 0, run by the image alone under PVH in about a second. */
 #include "cokernel/arch/x86_64/x86.h"
+#include "cokernel/core/boot.h"
 #include "cokernel/core/clock.h"
 #include "cokernel/core/log.h"
 #include "cokernel/core/start.h"
@@ -150,8 +151,44 @@ static void test_threads(void)
 	CHECK(slept);
 }
 
+extern char text_start[], rodata_end[];
+
+/* No leaf is both writable and executable, and no frame with the kernel's code or
+ * constants writable by any of its addresses. Counts the leaves of that image. */
+static uint32_t check_rights(paddr_t table, int level)
+{
+	const uint64_t *t = phys_to_virt(table);
+	uint64_t from = boot_info.image_phys + ((uint64_t)text_start - boot_info.image_virt);
+	uint64_t to = boot_info.image_phys + ((uint64_t)rodata_end - boot_info.image_virt);
+	uint32_t found = 0, bad = 0;
+
+	for (uint32_t i = 0; i < 512; i++) {
+		uint64_t at = t[i] & PTE_ADDR;
+
+		if (!(t[i] & PTE_PRESENT))
+			continue;
+		if (level && !(t[i] & PTE_LARGE)) {
+			found += check_rights(PADDR(at), level - 1);
+			continue;
+		}
+		bad += t[i] & PTE_WRITE && !(t[i] & PTE_NX);
+		if (at < to && at + (PAGE_SIZE << (9 * level)) > from) {
+			bad += !!(t[i] & PTE_WRITE);
+			found++;
+		}
+	}
+	CHECK(!bad);
+	return found;
+}
+
+static void test_rights(void)
+{
+	CHECK(check_rights(kernel_root, 3) >= 2);
+}
+
 int selftest_run(void)
 {
+	test_rights();
 	test_phys();
 	test_kmem();
 	test_mm();

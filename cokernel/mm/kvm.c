@@ -52,6 +52,26 @@ static void map_image_part(const char *start, const char *end, uint64_t flags)
 		  ALIGN_UP((uint64_t)end, PAGE_SIZE) - (uint64_t)start, flags | PTE_GLOBAL);
 }
 
+static paddr_t image_frame(const char *at)
+{
+	return PADDR(boot_info.image_phys + ((uint64_t)at - boot_info.image_virt));
+}
+
+/* The direct map's view of a range. Code and constants lie in leaves of their own,
+ * for kvm_seal(). */
+static void map_direct(uint64_t start, uint64_t end)
+{
+	uint64_t cut[] = { start, image_frame(text_start).v, image_frame(rodata_end).v, end };
+
+	for (uint32_t i = 0; i + 1 < ARRAY_SIZE(cut); i++) {
+		uint64_t from = MAX(cut[i], start), to = MAX(cut[i + 1], start);
+
+		from = MIN(from, end);
+		to = MIN(to, end);
+		map_early(VA_DIRECT + from, PADDR(from), to - from, PTE_NX | PTE_WRITE | PTE_GLOBAL);
+	}
+}
+
 void kvm_init(paddr_t *free, paddr_t end)
 {
 	spare_next = *free;
@@ -63,7 +83,7 @@ void kvm_init(paddr_t *free, paddr_t end)
 	for (uint32_t i = 0; i < boot_info.range_count; i++) {
 		const struct otr_boot_range *r = boot_range_entry(i);
 
-		map_early(VA_DIRECT + r->start, PADDR(r->start), r->bytes, PTE_NX | PTE_WRITE | PTE_GLOBAL);
+		map_direct(r->start, r->start + r->bytes);
 	}
 	static const uint64_t areas[] = { VA_STACKS, VA_MMIO, VA_VMEMMAP };
 	for (uint32_t i = 0; i < ARRAY_SIZE(areas); i++)
@@ -82,6 +102,20 @@ static void flush_all(void *arg)
 
 	write_cr4(cr4 & ~CR4_PGE);
 	write_cr4(cr4);
+}
+
+void kvm_seal(void)
+{
+	uint64_t va = VA_DIRECT + image_frame(text_start).v, end = VA_DIRECT + image_frame(rodata_end).v;
+
+	while (va < end) {
+		int level;
+		uint64_t *e = pt_walk(kernel_root, va, &level);
+
+		*e &= ~PTE_WRITE;
+		va += 1ull << (PAGE_SHIFT + 9 * level);
+	}
+	flush_all(NULL);
 }
 
 int kvm_direct_add(paddr_t start, paddr_t end)

@@ -14,6 +14,8 @@ extern paddr_t kernel_root;
 /* Builds the kernel's page table out of pages from [free, end) of the boot
  * range and switches to it; *free moves up. */
 void kvm_init(paddr_t *free, paddr_t end);
+/* Nobody can write to the kernel's code and constants from here on. One CPU is up. */
+void kvm_seal(void);
 /* Direct map of a range that the host added; table pages from the allocator. */
 int kvm_direct_add(paddr_t start, paddr_t end);
 void kvm_direct_remove(paddr_t start, paddr_t end);
