@@ -20,3 +20,5 @@ $(eval $(call user_program,net-sim,tests/net/sim/sim_main.c $(NET_SIM_SRC) $(NET
 $(eval $(call unit_test,net_fuzz,tests/net/fuzz/replay.c tests/net/fuzz/frames.c $(NET_SRC)))
 $(eval $(call unit_test,net_fuzz_options,tests/net/fuzz/replay.c tests/net/fuzz/options.c $(NET_SRC)))
 $(eval $(call unit_test,net_fuzz_reassembly,tests/net/fuzz/replay.c tests/net/fuzz/reassembly.c $(NET_SRC)))
+$(eval $(call unit_test,net_mesh,tests/net/sim/mesh.c $(NET_SIM_SRC) $(NET_SRC)))
+$(eval $(call user_program,net-mesh,tests/net/sim/mesh.c $(NET_SIM_SRC) $(NET_SRC)))

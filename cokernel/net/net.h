@@ -32,6 +32,9 @@ struct net_config {
     /* Instances that share an address: which of them this is, and of how many.
      * Local ports are chosen so that replies hash to this one. 0 of 0 is alone. */
     uint32_t shard, shard_count;
+    /* 32 bytes that instances have in common between which flow groups move, so that one answers what another has
+     * promised (SYN cookies, time stamps, sequence numbers); NULL: keys of its own. Read once. */
+    const uint8_t *shared_key;
 };
 
 /* NULL if out of memory. */

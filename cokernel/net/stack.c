@@ -40,6 +40,10 @@ struct net_stack *net_stack_create(const struct net_config *config)
     ns->cookie_key = keys[2];
     ns->ident_key = keys[3];
     ns->random_key = keys[4];
+    if (config->shared_key) {
+        net_copy(&ns->isn_key, config->shared_key, sizeof ns->isn_key);
+        net_copy(&ns->cookie_key, config->shared_key + sizeof ns->isn_key, sizeof ns->cookie_key);
+    }
     if (net_flow_table_init(&ns->flows, &ns->mem, &keys[5]) < 0)
         goto free_stack;
     if (net_flow_table_init(&ns->neighs, &ns->mem, &keys[6]) < 0)

@@ -9,6 +9,7 @@
 
 #define PERIOD_NS (64 * NET_NS_PER_S)
 #define PERIODS_VALID 2u
+_Static_assert(PERIODS_VALID * PERIOD_NS == TCP_COOKIE_NS, "what others are told");
 #define COUNT_BITS 5u
 #define MSS_BITS 3u
 #define MAC_SHIFT (COUNT_BITS + MSS_BITS)

@@ -251,11 +251,10 @@ struct tcp_pcb {
     uint8_t urg_byte;
     struct tcp_sack dsack;
     uint64_t oow_ack_ns, challenge_ns;
-    uint64_t pace_next_ns;
+    uint64_t pace_next_ns, plp_next_ns;
     uint32_t iss, irs;
     uint32_t peer_mss;                /* as announced, 0: not yet */
-    uint32_t plp_mtu, plp_high, plp_size; /* while plp_on: known to pass, most that may; of the probe that is out */
-    uint64_t plp_next_ns;
+    uint16_t plp_mtu, plp_high, plp_size; /* while plp_on: known to pass, most that may; of the probe that is out */
     uint32_t total_retrans;
     uint64_t bytes_retrans;
     struct tcp_pcb *accept_next;
@@ -360,7 +359,7 @@ void tcp_set_mss(struct tcp_pcb *pcb, uint32_t peer_mss);
 static inline uint32_t tcp_path_mtu(const struct tcp_pcb *pcb)
 {
     uint32_t mtu = pcb->path.mtu ? pcb->path.mtu : 576;
-    return net_unlikely(pcb->plp_on) ? net_min(mtu, pcb->plp_mtu) : mtu;
+    return net_unlikely(pcb->plp_on) ? net_min(mtu, (uint32_t)pcb->plp_mtu) : mtu;
 }
 uint16_t tcp_advertised_mss(struct net_stack *ns, const struct net_addr *remote, uint32_t mtu, uint16_t maxseg);
 uint8_t tcp_choose_wscale(const struct tcp_opts *opts);
@@ -383,13 +382,21 @@ void tcp_synack(struct net_stack *ns, const struct tcp_handshake *hs, const stru
 struct tcp_pcb *tcp_listener_spawn(struct tcp_listener *l, const struct tcp_handshake *hs);
 uint32_t tcp_initial_window(const struct tcp_opts *opts);
 
+/* The same for one that has come from elsewhere: behind those that wait already. */
+void tcp_listener_append(struct tcp_listener *l, struct tcp_pcb *pcb);
+/* req->flow.key, listener, hs and times are set; the SYN-ACK goes again in left_ns. */
+void tcp_synreq_insert(struct net_stack *ns, struct tcp_synreq *req, uint64_t left_ns);
+
 /* tcp_cookie.c */
+#define TCP_COOKIE_NS (128 * NET_NS_PER_S) /* for how long one is good */
 void tcp_cookie_send(struct tcp_listener *l, const struct tcp_in *in, const struct net_flow_key *key);
 /* True and *hs filled in if in acknowledges a cookie of ours. */
 bool tcp_cookie_check(struct net_stack *ns, const struct tcp_in *in, const struct net_flow_key *key, struct tcp_handshake *hs);
 
 /* tcp_timewait.c */
 void tcp_timewait_new(struct tcp_pcb *pcb);
+/* tw->flow.key, the numbers and ack_ns are set; it ends in left_ns. */
+void tcp_timewait_insert(struct net_stack *ns, struct tcp_timewait *tw, uint64_t left_ns);
 /* True if the segment may open a new connection (the entry is gone then). */
 bool tcp_timewait_input(struct tcp_timewait *tw, struct tcp_in *in);
 void tcp_timewait_drop(struct tcp_timewait *tw);
@@ -477,6 +484,14 @@ void tcp_send_syn(struct tcp_pcb *pcb);
 bool tcp_retransmit(struct tcp_pcb *pcb, struct tcp_seg *s);
 void tcp_persist_probe(struct tcp_pcb *pcb);
 bool tcp_send_tail_probe(struct tcp_pcb *pcb);
+
+/* tcp_migrate.c */
+/* The image of a synchronized connection, whoever has it or waits for it. */
+size_t tcp_image_bytes(const struct tcp_pcb *pcb);
+void tcp_image_write(const struct tcp_pcb *pcb, void *out);
+/* False if it is too short; nothing else is checked. */
+bool tcp_image_key(const void *image, size_t bytes, struct net_flow_key *key);
+bool tcp_key_plausible(const struct net_flow_key *key);
 
 /* tcp_plpmtud.c */
 /* After so many timeouts in a row of the first segment: are large ones swallowed? */

@@ -136,6 +136,31 @@ static void synack_timeout(struct net_timer *t)
     net_timer_arm(&req->ns->wheel, t, req->ns->now_ns + ((uint64_t)TCP_RTO_INITIAL_US << req->retries) * NET_NS_PER_US);
 }
 
+void tcp_synreq_insert(struct net_stack *ns, struct tcp_synreq *req, uint64_t left_ns)
+{
+    req->flow.kind = FLOW_TCP_SYN;
+    req->ns = ns;
+    req->timer.fire = synack_timeout;
+    req->hs.hash = req->flow.hash = net_flow_hash(&ns->flows.key, &req->flow.key);
+    net_flow_insert_hashed(&ns->flows, &req->flow);
+    req->listener->syn_count++;
+    ns->syn_count++;
+    net_timer_arm(&ns->wheel, &req->timer, ns->now_ns + left_ns);
+}
+
+void tcp_listener_append(struct tcp_listener *l, struct tcp_pcb *pcb)
+{
+    pcb->listener = l;
+    pcb->accept_next = NULL;
+    if (l->accept_head)
+        l->accept_tail->accept_next = pcb;
+    else
+        l->accept_head = pcb;
+    l->accept_tail = pcb;
+    l->accept_count++;
+    net_event_post(l->ns, &l->ep, NET_EV_ACCEPT);
+}
+
 static void fill_handshake(struct tcp_listener *l, const struct tcp_in *in, const struct net_flow_key *key, struct tcp_handshake *hs)
 {
     struct net_stack *ns = l->ns;
@@ -278,15 +303,8 @@ struct tcp_pcb *tcp_listener_spawn(struct tcp_listener *l, const struct tcp_hand
     net_flow_insert_hashed(&ns->flows, &pcb->flow);
     ns->last_flow = &pcb->flow; /* its first data often comes next */
     pcb->in_table = 1;
-    pcb->listener = l;
-    if (l->accept_head)
-        l->accept_tail->accept_next = pcb;
-    else
-        l->accept_head = pcb;
-    l->accept_tail = pcb;
-    l->accept_count++;
     ns->counters.tcp_accepted++;
+    tcp_listener_append(l, pcb);
     tcp_established(pcb);
-    net_event_post(ns, &l->ep, NET_EV_ACCEPT);
     return pcb;
 }

@@ -16,9 +16,9 @@
     X(uint32_t, undo_marker) X(uint32_t, undo_retrans) X(uint32_t, retrans_ts) X(uint32_t, ecn_high) X(uint32_t, srtt_us) \
     X(uint32_t, rttvar_us) X(uint32_t, rto_us) X(uint32_t, min_rtt_us) X(uint32_t, rack_rtt_us) X(uint32_t, rack_end) \
     X(uint32_t, rack_fack) X(uint32_t, tlp_end) X(uint32_t, reo_round_end) X(uint32_t, fin_seq) X(uint32_t, urg_seq) \
-    X(uint32_t, rcv_mss) X(uint32_t, adv_mss) X(uint32_t, iss) X(uint32_t, irs) X(uint32_t, peer_mss) X(uint32_t, plp_mtu) X(uint32_t, plp_high) X(uint32_t, rcv_space) \
+    X(uint32_t, rcv_mss) X(uint32_t, adv_mss) X(uint32_t, iss) X(uint32_t, irs) X(uint32_t, peer_mss) X(uint32_t, rcv_space) \
     X(uint32_t, total_retrans) X(uint64_t, delivered) X(uint64_t, bytes_acked) X(uint64_t, bytes_received) X(uint64_t, bytes_sent) \
-    X(uint64_t, bytes_retrans) X(uint64_t, segs_in) X(uint64_t, segs_out) \
+    X(uint64_t, bytes_retrans) X(uint64_t, segs_in) X(uint64_t, segs_out) X(uint16_t, plp_mtu) X(uint16_t, plp_high) \
     X(uint8_t, state) X(uint8_t, ca_state) X(uint8_t, snd_wscale) X(uint8_t, rcv_wscale) X(uint8_t, ts_ok) X(uint8_t, sack_ok) \
     X(uint8_t, ws_ok) X(uint8_t, ecn_ok) X(uint8_t, fin_queued) X(uint8_t, fin_sent) X(uint8_t, fin_acked) X(uint8_t, fin_received) \
     X(uint8_t, fin_known) X(uint8_t, ecn_echo) X(uint8_t, ecn_cwr_due) X(uint8_t, urg_state) X(uint8_t, urg_byte) X(uint8_t, urg_sent) X(uint8_t, frto) \
@@ -75,11 +75,11 @@ static uint32_t queued_bytes(const struct tcp_pcb *pcb)
     return bytes;
 }
 
-size_t tcp_export_bytes(const struct tcp_pcb *pcb)
+size_t tcp_export_bytes(const struct tcp_pcb *pcb) { return can_move(pcb) ? tcp_image_bytes(pcb) : 0; }
+
+size_t tcp_image_bytes(const struct tcp_pcb *pcb)
 {
     size_t n = sizeof(struct image);
-    if (!can_move(pcb))
-        return 0;
     for (const struct tcp_seg *s = pcb->rtx_head; s; s = s->next)
         n += sizeof(struct image_seg);
     for (const struct tcp_island *i = pcb->islands; i; i = i->next)
@@ -99,13 +99,32 @@ static uint8_t *put_packets(uint8_t *p, const struct pbuf *pb)
 
 int64_t tcp_export(struct tcp_pcb *pcb, void *out, size_t room)
 {
-    struct net_stack *ns = pcb->ns;
-    uint64_t now = ns->now_ns;
     size_t bytes = tcp_export_bytes(pcb);
     if (!bytes)
         return -NET_EINVAL;
     if (bytes > room)
         return -NET_ENOSPC;
+    tcp_image_write(pcb, out);
+    pcb->ns->counters.tcp_exported++;
+    tcp_pcb_free(pcb);
+    return (int64_t)bytes;
+}
+
+bool tcp_image_key(const void *image, size_t bytes, struct net_flow_key *key)
+{
+    struct image im;
+    if (bytes < sizeof im)
+        return false;
+    net_copy(&im, image, sizeof im);
+    *key = (struct net_flow_key){ .local = net_addr_v6(im.local), .remote = net_addr_v6(im.remote), .local_port = im.local_port, .remote_port = im.remote_port };
+    return true;
+}
+
+void tcp_image_write(const struct tcp_pcb *pcb, void *out)
+{
+    struct net_stack *ns = pcb->ns;
+    uint64_t now = ns->now_ns;
+    size_t bytes = tcp_image_bytes(pcb);
     struct image im;
     net_zero(&im, sizeof im);
     im.magic = IMAGE_MAGIC;
@@ -144,14 +163,11 @@ int64_t tcp_export(struct tcp_pcb *pcb, void *out, size_t room)
     for (const struct tcp_island *i = pcb->islands; i; i = i->next)
         p = put_packets(p, i->head);
     net_copy(out, &im, sizeof im);
-    ns->counters.tcp_exported++;
-    tcp_pcb_free(pcb);
-    return (int64_t)bytes;
 }
 
-static bool addresses_plausible(const struct net_flow_key *k)
+bool tcp_key_plausible(const struct net_flow_key *k)
 {
-    return net_addr_is_v4(&k->local) == net_addr_is_v4(&k->remote) && !net_addr_is_any(&k->local) && !net_addr_is_any(&k->remote) &&
+    return k->local_port && k->remote_port && net_addr_is_v4(&k->local) == net_addr_is_v4(&k->remote) && !net_addr_is_any(&k->local) && !net_addr_is_any(&k->remote) &&
            !net_addr_is_multicast(&k->local) && !net_addr_is_multicast(&k->remote);
 }
 
@@ -189,7 +205,7 @@ static bool numbers_plausible(const struct image *im)
     if (im->adv_mss < TCP_MSS_MIN || im->adv_mss > 65535 || im->rcv_mss > im->adv_mss || !im->rcv_mss ||
         (im->peer_mss && (im->peer_mss < TCP_MSS_MIN || im->peer_mss > 65535)))
         return false;
-    if (im->plp_on > 1 || (im->plp_on ? im->plp_mtu < 552 || im->plp_mtu > 65535 || im->plp_high < im->plp_mtu || im->plp_high > 65535 : im->plp_mtu))
+    if (im->plp_on > 1 || (im->plp_on ? im->plp_mtu < 552 || im->plp_high < im->plp_mtu : im->plp_mtu))
         return false;
     if (im->rto_us > TCP_RTO_MAX_US || !im->rto_us || im->srtt_us > UINT32_MAX / 16 || im->rttvar_us > UINT32_MAX / 16 || !im->rcv_space ||
         im->reo_mult > 16 || !im->reo_mult || im->backoff > 16 || im->frto > 2 || im->snd_wscale > TCP_WSCALE_MAX ||
@@ -379,7 +395,7 @@ struct tcp_pcb *tcp_import(struct net_stack *ns, const void *image, size_t bytes
         return NULL;
     net_copy(&im, image, sizeof im); /* copied once, then checked */
     struct net_flow_key key = { .local = net_addr_v6(im.local), .remote = net_addr_v6(im.remote), .local_port = im.local_port, .remote_port = im.remote_port };
-    if (!addresses_plausible(&key) || !plausible(&im, image, bytes))
+    if (!tcp_key_plausible(&key) || !plausible(&im, image, bytes))
         return NULL;
     *error = -NET_EEXIST;
     if (net_flow_find(&ns->flows, &key))

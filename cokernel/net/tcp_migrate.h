@@ -10,7 +10,7 @@
 
 #include "cokernel/net/tcp.h"
 
-/* Bytes an export takes now; 0 if the state cannot move (handshake, closed, waiting). */
+/* Whole flow groups, with half-open and waiting ones: tcp_group.h. Bytes an export takes now; 0 if the state cannot move (handshake, closed, waiting). */
 size_t tcp_export_bytes(const struct tcp_pcb *pcb);
 /* Writes the image and, if that succeeds, drops the connection here without a
  * word to the peer; the handle is gone. The peer's segments must not reach this

@@ -38,8 +38,8 @@ void tcp_plp_timeout(struct tcp_pcb *pcb, unsigned tries)
         return;
     pcb->ns->counters.tcp_black_holes++;
     pcb->plp_on = 1;
-    pcb->plp_mtu = next;
-    pcb->plp_high = pcb->path.mtu;
+    pcb->plp_mtu = (uint16_t)next;
+    pcb->plp_high = (uint16_t)pcb->path.mtu;
     pcb->plp_next_ns = 0;
     tcp_set_mss(pcb, 0);
 }
@@ -55,7 +55,7 @@ uint32_t tcp_plp_probe(struct tcp_pcb *pcb, uint32_t unsent, uint32_t wnd, uint3
     if (pcb->plp_out || !pcb->sack_ok || pcb->ca_state != CA_OPEN || pcb->sacked_bytes || pcb->lost_bytes || pcb->islands ||
         pcb->ns->now_ns < pcb->plp_next_ns)
         return 0;
-    uint32_t high = net_min(pcb->plp_high, pcb->path.mtu), peer = pcb->peer_mss ? pcb->peer_mss + overhead(pcb) - (pcb->ts_ok ? TCP_TS_OPTION_BYTES : 0) : high;
+    uint32_t high = net_min((uint32_t)pcb->plp_high, pcb->path.mtu), peer = pcb->peer_mss ? pcb->peer_mss + overhead(pcb) - (pcb->ts_ok ? TCP_TS_OPTION_BYTES : 0) : high;
     high = net_min(high, peer);
     if (high < pcb->plp_mtu + PRECISION_BYTES) { /* found; from the top again in a while */
         if (pcb->plp_high >= pcb->path.mtu || pcb->plp_mtu + PRECISION_BYTES > peer) {
@@ -64,7 +64,7 @@ uint32_t tcp_plp_probe(struct tcp_pcb *pcb, uint32_t unsent, uint32_t wnd, uint3
             tcp_set_mss(pcb, 0);
             return 0;
         }
-        pcb->plp_high = pcb->path.mtu;
+        pcb->plp_high = (uint16_t)pcb->path.mtu;
         pcb->plp_next_ns = pcb->ns->now_ns + AGAIN_NS;
         return 0;
     }
@@ -74,7 +74,7 @@ uint32_t tcp_plp_probe(struct tcp_pcb *pcb, uint32_t unsent, uint32_t wnd, uint3
         return 0;
     if (cwnd < len)
         return TCP_PLP_WAIT;
-    pcb->plp_size = size;
+    pcb->plp_size = (uint16_t)size;
     return len;
 }
 
@@ -105,7 +105,7 @@ bool tcp_plp_lost(struct tcp_pcb *pcb)
     if (!s || !(s->flags & SEG_PROBE) || s->end - s->seq != pcb->lost_bytes)
         return false;
     pcb->plp_out = 0;
-    pcb->plp_high = pcb->plp_size - 1;
+    pcb->plp_high = (uint16_t)(pcb->plp_size - 1);
     /* Now, so that the next ACK finds nothing lost. Each part that a retransmission cuts off follows it in the list. */
     for (; s && pcb->lost_bytes; s = s->next)
         if ((s->flags & SEG_LOST) && !tcp_retransmit(pcb, s))

@@ -16,12 +16,20 @@ void tcp_timewait_new(struct tcp_pcb *pcb)
     if (!tw)
         return;
     *tw = (struct tcp_timewait){
-        .flow.kind = FLOW_TCP_TIMEWAIT, .flow.key = pcb->flow.key, .ns = ns, .timer.fire = expire,
+        .flow.key = pcb->flow.key,
         .snd_nxt = pcb->snd_nxt, .rcv_nxt = pcb->rcv_nxt, .ts_recent = pcb->ts_recent, .ts_offset = pcb->ts_offset,
         .ts_ok = pcb->ts_ok, .rcv_wnd = pcb->opts.rcvbuf >> pcb->rcv_wscale, .ack_ns = ns->now_ns,
     };
+    tcp_timewait_insert(ns, tw, TCP_TIMEWAIT_NS);
+}
+
+void tcp_timewait_insert(struct net_stack *ns, struct tcp_timewait *tw, uint64_t left_ns)
+{
+    tw->flow.kind = FLOW_TCP_TIMEWAIT;
+    tw->ns = ns;
+    tw->timer.fire = expire;
     net_flow_insert(&ns->flows, &tw->flow);
-    net_timer_arm(&ns->wheel, &tw->timer, ns->now_ns + TCP_TIMEWAIT_NS);
+    net_timer_arm(&ns->wheel, &tw->timer, ns->now_ns + left_ns);
     ns->timewait_count++;
 }
 

@@ -93,6 +93,28 @@ static unsigned rx_burst(struct net_nic *nic, struct pbuf **out, unsigned max)
     return count;
 }
 
+/* Whether a port steers this frame by its flow, and where to. A fragment goes to everyone. */
+static bool has_group(const uint8_t *f, uint32_t len, const struct sim_port *port, uint32_t *group)
+{
+    struct net_flow_key key;
+    const uint8_t *tcp;
+    if (len >= 54 && f[12] == 8 && f[13] == 0 && f[14] == 0x45 && f[23] == 6) {
+        key.local = net_addr_v4_raw(load32(f + 30));
+        key.remote = net_addr_v4_raw(load32(f + 26));
+        tcp = f + 34;
+    } else if (len >= 74 && f[12] == 0x86 && f[13] == 0xdd && f[20] == 6) {
+        key.local = net_addr_v6(f + 38);
+        key.remote = net_addr_v6(f + 22);
+        tcp = f + 54;
+    } else {
+        return false;
+    }
+    key.local_port = get_be16(tcp + 2);
+    key.remote_port = get_be16(tcp);
+    *group = net_rss_group(&port->rss, &key);
+    return true;
+}
+
 static void transmit(struct sim_node *from, const uint8_t *bytes, uint32_t len)
 {
     struct sim *s = from->sim;
@@ -124,7 +146,7 @@ static void transmit(struct sim_node *from, const uint8_t *bytes, uint32_t len)
         for (unsigned k = 0; k < s->node_count; k++) {
             struct sim_node *to = &s->nodes[k];
             bool mine = (bytes[0] & 1) || memcmp(bytes, to->nic.mac.b, 6) == 0;
-            if (to == from || !mine || to->down)
+            if (to == from || !mine || to->down || (to->port && (to->port == from->port || (to != to->port->first && has_group(bytes, len, to->port, &(uint32_t){ 0 })))))
                 continue;
             struct sim_frame *f = malloc(sizeof *f + len);
             memcpy(f->bytes, bytes, len);
@@ -205,11 +227,30 @@ struct sim_node *sim_add(struct sim *s, uint32_t mtu, uint32_t offloads, uint64_
                             .nic = { .ops = &sim_nic_ops, .priv = n, .mtu = mtu, .offloads = offloads | NIC_TX_CHAIN,
                                      .mac = { { 2, 0, 0, 0, 0, (uint8_t)s->node_count } } } };
     n->inbox_tail = &n->inbox;
-    struct net_config c = { .env = &n->env, .memory_bytes = memory_bytes };
+    struct net_config c = { .env = &n->env, .memory_bytes = memory_bytes, .shared_key = s->shared_key };
     n->stack = net_stack_create(&c);
     n->iface = net_iface_add(n->stack, &n->nic, "sim0");
     n->addr4 = net_addr_v4(0x0a000000 + s->node_count);
     n->addr6 = (struct net_addr){ .b = { 0xfd, [15] = (uint8_t)s->node_count } };
+    net_iface_add_addr(n->iface, &n->addr4, 24, false);
+    net_iface_add_addr(n->iface, &n->addr6, 64, false);
+    net_stack_flush(n->stack);
+    return n;
+}
+
+struct sim_node *sim_add_queue(struct sim *s, struct sim_port *port, uint32_t mtu)
+{
+    struct sim_node *n = sim_add(s, mtu, 0, 0);
+    n->port = port;
+    if (!port->first) {
+        port->first = n;
+        return n;
+    }
+    net_iface_del_addr(n->iface, &n->addr4);
+    net_iface_del_addr(n->iface, &n->addr6);
+    n->addr4 = port->first->addr4;
+    n->addr6 = port->first->addr6;
+    n->nic.mac = n->iface->mac = port->first->nic.mac;
     net_iface_add_addr(n->iface, &n->addr4, 24, false);
     net_iface_add_addr(n->iface, &n->addr6, 64, false);
     net_stack_flush(n->stack);
@@ -248,6 +289,9 @@ bool sim_step(struct sim *s)
     while (s->heap_count && s->heap[0]->at_ns <= s->now_ns) {
         struct sim_frame *f = heap_pop(s);
         struct sim_node *n = (struct sim_node *)f->next;
+        uint32_t group;
+        if (n->port && has_group(f->bytes, f->len, n->port, &group)) /* now, not when it was sent: its group may have moved */
+            n = n->port->table[group];
         f->next = NULL;
         *n->inbox_tail = f;
         n->inbox_tail = &f->next;

@@ -10,6 +10,7 @@
 #include "cokernel/net/net.h"
 #include "cokernel/net/iface.h"
 #include "cokernel/net/nic.h"
+#include "cokernel/net/rss.h"
 
 #define SIM_NODES 8
 
@@ -33,8 +34,16 @@ struct sim_frame {
     uint8_t bytes[];
 };
 
+/* A NIC with receive-side scaling, whose queues are nodes of one address: TCP goes by its group, all else to everyone. */
+struct sim_port {
+    struct net_rss rss;
+    struct sim_node *table[64]; /* by group */
+    struct sim_node *first;
+};
+
 struct sim_node {
     struct sim *sim;
+    struct sim_port *port;      /* NULL: a NIC of its own */
     struct net_env env;
     struct net_nic nic;
     struct net_stack *stack;
@@ -61,6 +70,7 @@ struct sim {
     /* Sees every frame before the link treats it; may be NULL. False: drop it. */
     bool (*tap)(struct sim *sim, struct sim_node *from, uint8_t *frame, uint32_t len);
     void *tap_ctx;
+    const uint8_t *shared_key;  /* of the nodes that are added from now on; may be NULL */
 };
 
 void sim_init(struct sim *sim, uint64_t seed);
@@ -70,6 +80,8 @@ static inline uint32_t sim_below(struct sim *sim, uint32_t n) { return n ? (uint
 static inline bool sim_chance(struct sim *sim, uint32_t ppm) { return ppm && sim_below(sim, 1000000) < ppm; }
 /* A node 10.0.0.(n+1) and fd00::(n+1) on the one link. */
 struct sim_node *sim_add(struct sim *sim, uint32_t mtu, uint32_t offloads, uint64_t memory_bytes);
+/* Another queue of the port, with the addresses of its first node; the first call makes that. It has no group yet. */
+struct sim_node *sim_add_queue(struct sim *sim, struct sim_port *port, uint32_t mtu);
 /* Does everything up to the next point in time at which something happens.
  * False if nothing ever will. */
 bool sim_step(struct sim *sim);
