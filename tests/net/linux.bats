@@ -45,7 +45,10 @@ teardown() { net_teardown; }
     want=$(random_file 33554432)
     in_ns timeout 60 nc -N -l 10.9.0.1 8000 <"$dir/data" >"$dir/back" &
     peer=$!
-    sleep 0.5
+    for _ in {1..100}; do # until it listens, however busy the machine is
+        in_ns ss -Hltn 'sport = :8000' | grep -q . && break
+        sleep 0.1
+    done
     got=$(in_ns timeout 60 "$netrun" --addr 10.9.0.2/24 connect 10.9.0.1 8000 <"$dir/data" | digest)
     wait "$peer"
     [ "$got" = "$want" ]
