@@ -102,15 +102,21 @@ void otr_ctx_begin_release(struct otr_context *c)
 	queue_work(otr_wq, &c->release_work);
 }
 
-/* The program has ended in the co-kernel, or the partition is over. */
-static void end_program(struct otr_context *c)
+/* Kills the program; false if it has not ended in time. Sleeps. */
+bool otr_ctx_kill(struct otr_context *c)
 {
 	struct otr_msg msg = { .type = OTR_MSG_PROC_KILL, .arg = { c->id, SIGKILL } };
 
 	if (READ_ONCE(c->exited))
-		return;
+		return true;
 	otr_request(c->p, &msg, NULL, EXIT_TIMEOUT_MS, false);
-	if (!wait_event_timeout(c->wait, READ_ONCE(c->exited), msecs_to_jiffies(EXIT_TIMEOUT_MS)))
+	return wait_event_timeout(c->wait, READ_ONCE(c->exited), msecs_to_jiffies(EXIT_TIMEOUT_MS));
+}
+
+/* The program has ended in the co-kernel, or the partition is over. */
+static void end_program(struct otr_context *c)
+{
+	if (!otr_ctx_kill(c))
 		otr_crash(c->p, "program %u did not end within %u s of being killed", c->id,
 			  EXIT_TIMEOUT_MS / 1000);
 	/* the crash, or its cause, marks every context exited */

@@ -119,6 +119,7 @@ void otr_ctx_leave(struct otr_context *c);
 void otr_ctx_get(struct otr_context *c);
 void otr_ctx_put(struct otr_context *c);
 void otr_ctx_begin_release(struct otr_context *c);
+bool otr_ctx_kill(struct otr_context *c);
 int otr_ctx_page_alloc(struct otr_partition *p, u32 *page);
 void otr_ctx_page_free(struct otr_partition *p, u32 page);
 void *otr_ctx_page(struct otr_partition *p, u32 page);

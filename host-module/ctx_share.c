@@ -49,6 +49,10 @@ static bool invalidate(struct mmu_interval_notifier *n, const struct mmu_notifie
 	unsigned long last = (min_t(u64, range->end, OTR_USER_END) - 1) >> PAGE_SHIFT;
 	void *entry;
 
+	/* The proxy was killed. Its program ends while it can still reach what it
+	 * shares: the robust futexes there are to be given up. */
+	if (range->event == MMU_NOTIFY_RELEASE)
+		otr_ctx_kill(c);
 	if (mmu_notifier_range_blockable(range))
 		mutex_lock(&c->grant_lock);
 	else if (!mutex_trylock(&c->grant_lock))

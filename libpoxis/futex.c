@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A futex is known by its address space and address. Buckets are locked one by
- * one, two in order of address; the word is read under the bucket's lock, which
- * makes check and sleep one step to every waker.
+ * A futex is known by what names its memory (mm_memory_key()): address space and
+ * address, or in shared memory the object and the place in it, so that programs
+ * meet there. Buckets are locked one by one, two in order of address; the word is
+ * read under the bucket's lock, which makes check and sleep one step to every waker.
  */
 #include "libpoxis/futex.h"
 #include "libpoxis/futex_internal.h"
@@ -11,6 +12,7 @@
 #include "cokernel/lib/atomic.h"
 #include "cokernel/lib/errno.h"
 #include "cokernel/lib/list.h"
+#include "cokernel/lib/string.h"
 #include "cokernel/mm/kmem.h"
 #include "cokernel/mm/mm.h"
 #include "cokernel/mm/phys.h"
@@ -46,17 +48,47 @@ void futex_init(void)
 	bucket_mask = n - 1;
 }
 
-struct bucket *futex_bucket(struct mm *mm, uaddr_t at)
+int futex_key(uaddr_t at, bool private, struct futex_key *key)
 {
-	uint64_t h = (at >> 2) ^ (uint64_t)mm >> 6;
+	struct mm *mm = current_thread()->mm;
+	uint32_t word;
+
+	*key = (struct futex_key){ { (uint64_t)mm, 0, at } };
+	if (private)
+		return 0;
+	/* Shared memory has its name from the first touch on. */
+	if (user_read(&word, at, sizeof(word)))
+		return -EFAULT;
+	if (load_relaxed(&mm->shares))
+		mm_memory_key(mm, at, key->part);
+	return 0;
+}
+
+struct bucket *futex_bucket(const struct futex_key *key)
+{
+	uint64_t h = key->part[2] >> 2 ^ key->part[1] << 12 ^ key->part[0] >> 6;
 
 	/* Fibonacci hashing (Knuth, 6.4). */
 	h *= 0x9e3779b97f4a7c15ull;
 	return &buckets[h >> 32 & bucket_mask];
 }
 
-/* Bucket lock held. */
-static int wake_locked(struct bucket *b, struct mm *mm, uaddr_t at, uint32_t most, uint32_t bits)
+void futex_prepare(struct thread *t, const struct futex_key *key, uint32_t bits)
+{
+	memcpy(t->futex_key, key->part, sizeof(t->futex_key));
+	t->futex_bits = bits;
+	atomic_store(&t->futex_woken, false);
+}
+
+void futex_queue(struct thread *t, struct bucket *b)
+{
+	atomic_store(&t->futex_bucket, b);
+	list_push_back(&b->waiters, &t->futex_link);
+}
+
+/* Bucket lock held. The number woken; -EINVAL, as in Linux, at one that waits for a
+ * PI futex: only its owner hands that over. */
+static int wake_locked(struct bucket *b, const struct futex_key *key, uint32_t most, uint32_t bits)
 {
 	struct thread *t, *next;
 	uint32_t woken = 0;
@@ -64,7 +96,11 @@ static int wake_locked(struct bucket *b, struct mm *mm, uaddr_t at, uint32_t mos
 	list_for_each_safe(t, next, &b->waiters, futex_link) {
 		if (woken == most)
 			break;
-		if (!futex_is_for(t, mm, at) || !(t->futex_bits & bits))
+		if (!futex_is_for(t, key))
+			continue;
+		if (!t->futex_bits)
+			return -EINVAL;
+		if (!(t->futex_bits & bits))
 			continue;
 		list_remove(&t->futex_link);
 		atomic_store(&t->futex_woken, true);
@@ -74,9 +110,10 @@ static int wake_locked(struct bucket *b, struct mm *mm, uaddr_t at, uint32_t mos
 	return (int)woken;
 }
 
-int futex_wake(struct mm *mm, uaddr_t at, uint32_t most, uint32_t bits)
+/* Up to `most` waiters whose bits meet; the number woken. */
+static int wake(const struct futex_key *key, uint32_t most, uint32_t bits)
 {
-	struct bucket *b = futex_bucket(mm, at);
+	struct bucket *b = futex_bucket(key);
 	int woken;
 
 	/* Pairs with the waiter's queueing before it reads the word. */
@@ -84,19 +121,27 @@ int futex_wake(struct mm *mm, uaddr_t at, uint32_t most, uint32_t bits)
 	if (list_empty(&b->waiters))
 		return 0;
 	spin_lock(&b->lock);
-	woken = wake_locked(b, mm, at, most, bits);
+	woken = wake_locked(b, key, most, bits);
 	spin_unlock(&b->lock);
 	return woken;
+}
+
+void futex_wake_one(uaddr_t at)
+{
+	struct futex_key key;
+
+	if (!futex_key(at, false, &key))
+		wake(&key, 1, UINT32_MAX);
 }
 
 /* The thread may have been requeued: find the bucket it is in now. */
 static void unqueue(struct thread *t)
 {
 	while (!atomic_load(&t->futex_woken)) {
-		struct bucket *b = futex_bucket((struct mm *)t->futex_key[0], t->futex_key[1]);
+		struct bucket *b = atomic_load(&t->futex_bucket);
 
 		spin_lock(&b->lock);
-		if (futex_bucket((struct mm *)t->futex_key[0], t->futex_key[1]) == b) {
+		if (atomic_load(&t->futex_bucket) == b && !atomic_load(&t->futex_woken)) {
 			list_remove(&t->futex_link);
 			spin_unlock(&b->lock);
 			return;
@@ -124,21 +169,24 @@ int64_t futex_sleep(struct thread *t, uint64_t deadline)
 	return 0;
 }
 
-static int64_t wait(struct thread *t, uaddr_t at, uint32_t expected, uint32_t bits, uint64_t deadline)
+static int64_t wait(uaddr_t at, bool private, uint32_t expected, uint32_t bits, uint64_t deadline)
 {
-	struct bucket *b = futex_bucket(t->mm, at);
+	struct thread *t = current_thread();
+	struct futex_key key;
+	struct bucket *b;
 	uint32_t value;
 	int err;
 
 	if (!bits)
 		return -EINVAL;
-	t->futex_key[0] = (uint64_t)t->mm;
-	t->futex_key[1] = at;
-	t->futex_bits = bits;
-	atomic_store(&t->futex_woken, false);
+	err = futex_key(at, private, &key);
+	if (err)
+		return err;
+	b = futex_bucket(&key);
+	futex_prepare(t, &key, bits);
 	for (;;) {
 		spin_lock(&b->lock);
-		list_push_back(&b->waiters, &t->futex_link);
+		futex_queue(t, b);
 		fence_full();
 		err = user_read_locked(&value, at, sizeof(value));
 		if (!err && value == expected)
@@ -175,40 +223,75 @@ static void unlock_two(struct bucket *a, struct bucket *b)
 		spin_unlock(&b->lock);
 }
 
-static int64_t requeue(struct mm *mm, uaddr_t from, uint32_t wake, uint32_t move, uaddr_t to,
-		       bool compare, uint32_t expected)
+/* A waiter for a PI futex is not moved: -EINVAL, as in Linux. */
+static int move_locked(struct bucket *a, const struct futex_key *from, struct bucket *b,
+		       const struct futex_key *to, uint32_t most)
 {
-	struct bucket *a = futex_bucket(mm, from), *b = futex_bucket(mm, to);
 	struct thread *t, *next;
-	uint32_t value, moved = 0;
-	int woken, err;
+	uint32_t moved = 0;
 
+	list_for_each_safe(t, next, &a->waiters, futex_link) {
+		if (moved == most)
+			break;
+		if (!futex_is_for(t, from))
+			continue;
+		if (!t->futex_bits)
+			return -EINVAL;
+		memcpy(t->futex_key, to->part, sizeof(t->futex_key));
+		/* Behind the others of its own bucket it would be met again. */
+		if (a != b) {
+			list_remove(&t->futex_link);
+			futex_queue(t, b);
+		}
+		moved++;
+	}
+	return (int)moved;
+}
+
+struct requeue {
+	uaddr_t from, to;
+	uint32_t wake, move;        /* at most so many */
+	bool compare;
+	uint32_t expected;
+	bool private;
+};
+
+static int64_t requeue(const struct requeue *q)
+{
+	struct futex_key from, to;
+	struct bucket *a, *b;
+	uint32_t value;
+	int woken, moved = 0, err;
+
+	if (q->to & 3 || (int32_t)q->wake < 0 || (int32_t)q->move < 0)
+		return -EINVAL;
+	if (!user_range_ok(q->to, 4))
+		return -EFAULT;
+	err = futex_key(q->from, q->private, &from);
+	if (!err)
+		err = futex_key(q->to, q->private, &to);
+	if (err)
+		return err;
+	a = futex_bucket(&from);
+	b = futex_bucket(&to);
 	lock_two(a, b);
-	while (compare) {
-		err = user_read_locked(&value, from, sizeof(value));
-		if (!err && value == expected)
+	while (q->compare) {
+		err = user_read_locked(&value, q->from, sizeof(value));
+		if (!err && value == q->expected)
 			break;
 		unlock_two(a, b);
 		if (!err)
 			return -EAGAIN;
-		err = user_read(&value, from, sizeof(value));
+		err = user_read(&value, q->from, sizeof(value));
 		if (err)
 			return err;
 		lock_two(a, b);
 	}
-	woken = wake_locked(a, mm, from, wake, UINT32_MAX);
-	list_for_each_safe(t, next, &a->waiters, futex_link) {
-		if (moved == move)
-			break;
-		if (!futex_is_for(t, mm, from))
-			continue;
-		list_remove(&t->futex_link);
-		t->futex_key[1] = to;
-		list_push_back(&b->waiters, &t->futex_link);
-		moved++;
-	}
+	woken = wake_locked(a, &from, q->wake, UINT32_MAX);
+	if (woken >= 0)
+		moved = move_locked(a, &from, b, &to, q->move);
 	unlock_two(a, b);
-	return woken + (int)moved;
+	return woken < 0 ? woken : moved < 0 ? moved : woken + moved;
 }
 
 /* The operation packed into val3 of FUTEX_WAKE_OP; true in *wake2 if the second
@@ -246,15 +329,47 @@ static int wake_op(uaddr_t at, uint32_t packed, bool *wake2)
 	return 0;
 }
 
+/* Linux wakes one even where none was asked for. */
+static uint32_t at_least_one(uint32_t most)
+{
+	return (int32_t)most < 1 ? 1 : most;
+}
+
+static int64_t wake_word(uaddr_t at, bool private, uint32_t most, uint32_t bits)
+{
+	struct futex_key key;
+	int err = bits ? futex_key(at, private, &key) : -EINVAL;
+
+	return err ? err : wake(&key, at_least_one(most), bits);
+}
+
+static int64_t wake_two(const struct regs *r, bool private)
+{
+	struct futex_key key, key2;
+	bool second = false;
+	int woken, more, err;
+
+	if (r->r8 & 3)
+		return -EINVAL;
+	err = wake_op(r->r8, (uint32_t)r->r9, &second);
+	if (!err)
+		err = futex_key(r->rdi, private, &key);
+	if (!err)
+		err = futex_key(r->r8, private, &key2);
+	if (err)
+		return err;
+	woken = wake(&key, at_least_one((uint32_t)r->rdx), UINT32_MAX);
+	more = woken >= 0 && second ? wake(&key2, at_least_one((uint32_t)r->r10), UINT32_MAX) : 0;
+	return woken < 0 ? woken : more < 0 ? more : woken + more;
+}
+
 int64_t sys_futex(struct regs *r)
 {
-	struct thread *t = current_thread();
-	uaddr_t at = r->rdi, at2 = r->r8;
+	uaddr_t at = r->rdi;
 	uint32_t op = (uint32_t)r->rsi, value = (uint32_t)r->rdx, value3 = (uint32_t)r->r9;
 	uint32_t cmd = op & ~(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME);
+	bool private = op & FUTEX_PRIVATE_FLAG;
 	uint64_t deadline = 0;
-	bool second = false;
-	int64_t woken;
 	int err;
 
 	if (at & 3)
@@ -271,26 +386,18 @@ int64_t sys_futex(struct regs *r)
 			if (err)
 				return err;
 		}
-		return wait(t, at, value, cmd == FUTEX_WAIT ? UINT32_MAX : value3, deadline);
+		return wait(at, private, value, cmd == FUTEX_WAIT ? UINT32_MAX : value3, deadline);
 	case FUTEX_WAKE:
-		return futex_wake(t->mm, at, value, UINT32_MAX);
+		return wake_word(at, private, value, UINT32_MAX);
 	case FUTEX_WAKE_BITSET:
-		return value3 ? futex_wake(t->mm, at, value, value3) : -EINVAL;
+		return wake_word(at, private, value, value3);
 	case FUTEX_REQUEUE:
 	case FUTEX_CMP_REQUEUE:
-		if (at2 & 3 || !user_range_ok(at2, 4))
-			return -EINVAL;
-		return requeue(t->mm, at, value, (uint32_t)r->r10, at2, cmd == FUTEX_CMP_REQUEUE, value3);
+		return requeue(&(struct requeue){
+			.from = at, .to = r->r8, .wake = value, .move = (uint32_t)r->r10,
+			.compare = cmd == FUTEX_CMP_REQUEUE, .expected = value3, .private = private });
 	case FUTEX_WAKE_OP:
-		if (at2 & 3)
-			return -EINVAL;
-		err = wake_op(at2, value3, &second);
-		if (err)
-			return err;
-		woken = futex_wake(t->mm, at, value, UINT32_MAX);
-		if (second)
-			woken += futex_wake(t->mm, at2, (uint32_t)r->r10, UINT32_MAX);
-		return woken;
+		return wake_two(r, private);
 	case FUTEX_LOCK_PI:
 	case FUTEX_LOCK_PI2:
 		/* Both absolute; the older one always by the real-time clock. */
@@ -300,11 +407,11 @@ int64_t sys_futex(struct regs *r)
 			if (err)
 				return err;
 		}
-		return futex_lock_pi(at, op & FUTEX_PRIVATE_FLAG, deadline, false);
+		return futex_lock_pi(at, private, deadline, false);
 	case FUTEX_TRYLOCK_PI:
-		return futex_lock_pi(at, op & FUTEX_PRIVATE_FLAG, 0, true);
+		return futex_lock_pi(at, private, 0, true);
 	case FUTEX_UNLOCK_PI:
-		return futex_unlock_pi(at);
+		return futex_unlock_pi(at, private);
 	default:
 		return -ENOSYS;
 	}

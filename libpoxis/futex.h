@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Futexes between the threads of the co-kernel. */
+/* Futexes between the threads of the co-kernel, of one program or, in shared memory,
+ * of several. */
 #ifndef LIBPOXIS_FUTEX_H
 #define LIBPOXIS_FUTEX_H
 
 #include "cokernel/arch/x86_64/regs.h"
 #include "cokernel/lib/types.h"
 
-struct mm;
 struct thread;
 
 /* Of a word that holds its owner (uapi/linux/futex.h). */
@@ -15,8 +15,8 @@ struct thread;
 #define FUTEX_TID_MASK   0x3fffffffu
 
 void futex_init(void);
-/* Wakes up to `most` waiters whose bits meet; the number woken. */
-int futex_wake(struct mm *mm, uaddr_t at, uint32_t most, uint32_t bits);
+/* Wakes one who waits for the calling thread's word at `at`, in whatever program. */
+void futex_wake_one(uaddr_t at);
 /* The calling thread, which ends, holds the PI futex: the next waiter gets it. */
 void futex_pi_owner_died(struct thread *t, uaddr_t at);
 int64_t sys_futex(struct regs *r);

@@ -37,13 +37,13 @@ static int touch(uaddr_t at)
 	return cas(at, &value, 0);
 }
 
-static struct thread *first_waiter(struct bucket *b, struct mm *mm, uaddr_t at, bool *more)
+static struct thread *first_waiter(struct bucket *b, const struct futex_key *key, bool *more)
 {
 	struct thread *t, *found = NULL;
 
 	*more = false;
 	list_for_each(t, &b->waiters, futex_link) {
-		if (!futex_is_for(t, mm, at) || t->futex_bits)
+		if (!futex_is_for(t, key) || t->futex_bits)
 			continue;
 		*more = found;
 		if (found)
@@ -91,7 +91,7 @@ static int take_or_queue(struct thread *t, struct bucket *b, uaddr_t at, bool tr
 				break;
 		}
 		if (!err && old & FUTEX_TID_MASK)
-			list_push_back(&b->waiters, &t->futex_link);
+			futex_queue(t, b);
 		spin_unlock(&b->lock);
 		if (err != -EFAULT)
 			return err ? err : !(old & FUTEX_TID_MASK);
@@ -103,7 +103,7 @@ static int take_or_queue(struct thread *t, struct bucket *b, uaddr_t at, bool tr
 int64_t futex_lock_pi(uaddr_t at, bool private, uint64_t deadline, bool try)
 {
 	struct thread *t = current_thread();
-	struct bucket *b = futex_bucket(t->mm, at);
+	struct futex_key key;
 	uint32_t value;
 	int err;
 
@@ -111,11 +111,11 @@ int64_t futex_lock_pi(uaddr_t at, bool private, uint64_t deadline, bool try)
 		return -EFAULT;
 	if (private && value & FUTEX_TID_MASK && !is_thread_of(t->process, value & FUTEX_TID_MASK))
 		return -ESRCH;
-	t->futex_key[0] = (uint64_t)t->mm;
-	t->futex_key[1] = at;
-	t->futex_bits = 0;
-	atomic_store(&t->futex_woken, false);
-	err = take_or_queue(t, b, at, try);
+	err = futex_key(at, private, &key);
+	if (err)
+		return err;
+	futex_prepare(t, &key, 0);
+	err = take_or_queue(t, futex_bucket(&key), at, try);
 	if (err)
 		return err < 0 ? err : 0;
 	/* Whoever wakes us has written our tid into the word. */
@@ -123,18 +123,22 @@ int64_t futex_lock_pi(uaddr_t at, bool private, uint64_t deadline, bool try)
 }
 
 /* Gives the word to the first waiter, with `died` set, or empties it. */
-static int64_t hand_over(struct thread *t, uaddr_t at, uint32_t died)
+static int64_t hand_over(struct thread *t, uaddr_t at, bool private, uint32_t died)
 {
-	struct bucket *b = futex_bucket(t->mm, at);
+	struct futex_key key;
+	struct bucket *b;
 	uint32_t old, seen;
-	int err;
+	int err = futex_key(at, private, &key);
 
+	if (err)
+		return err;
+	b = futex_bucket(&key);
 	for (;;) {
 		struct thread *next;
 		bool more;
 
 		spin_lock(&b->lock);
-		next = first_waiter(b, t->mm, at, &more);
+		next = first_waiter(b, &key, &more);
 		err = user_read_locked(&old, at, sizeof(old));
 		while (!err) {
 			seen = old;
@@ -157,16 +161,16 @@ static int64_t hand_over(struct thread *t, uaddr_t at, uint32_t died)
 	}
 }
 
-int64_t futex_unlock_pi(uaddr_t at)
+int64_t futex_unlock_pi(uaddr_t at, bool private)
 {
 	uint32_t value;
 
 	if (user_read(&value, at, sizeof(value)))
 		return -EFAULT;
-	return hand_over(current_thread(), at, 0);
+	return hand_over(current_thread(), at, private, 0);
 }
 
 void futex_pi_owner_died(struct thread *t, uaddr_t at)
 {
-	hand_over(t, at, FUTEX_OWNER_DIED);
+	hand_over(t, at, false, FUTEX_OWNER_DIED);
 }

@@ -408,7 +408,7 @@ noreturn_ void process_thread_exit(void)
 		uint32_t zero = 0;
 
 		if (!user_write(t->clear_tid, &zero, sizeof(zero)))
-			futex_wake(t->mm, t->clear_tid, 1, UINT32_MAX);
+			futex_wake_one(t->clear_tid);
 	}
 	/* After a kill the twin may still be in a call: then it is lost to us. */
 	if (!thread_killed(t) || (!p->dying && slot_is_idle(t->slot))) {

@@ -36,7 +36,7 @@ static void owner_died(struct thread *t, uaddr_t at, bool pi, bool pending)
 		return;
 	/* It died between its unlock and the wake-up. */
 	if (pending && !pi && !old) {
-		futex_wake(t->mm, at, 1, UINT32_MAX);
+		futex_wake_one(at);
 		return;
 	}
 	do {
@@ -52,7 +52,7 @@ static void owner_died(struct thread *t, uaddr_t at, bool pi, bool pending)
 			return;
 	} while (old != seen);
 	if (old & FUTEX_WAITERS)
-		futex_wake(t->mm, at, 1, UINT32_MAX);
+		futex_wake_one(at);
 }
 
 void robust_exit(struct thread *t)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The areas of an address space. */
 #include "cokernel/lib/errno.h"
+#include "cokernel/lib/string.h"
 #include "cokernel/mm/kmem.h"
 #include "cokernel/mm/mm_internal.h"
 
@@ -102,6 +103,9 @@ static void join(struct mm *mm, struct vma *v, struct vma *next)
 {
 	uint64_t end = next->end;
 
+	/* The same memory; it may have been touched in one of the two only. */
+	if (!v->a.identity[1])
+		memcpy(v->a.identity, next->a.identity, sizeof(v->a.identity));
 	vma_delete(mm, next);
 	vma_count(mm, &v->a, (int64_t)(end - v->end));
 	v->end = end;

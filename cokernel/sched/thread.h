@@ -75,7 +75,8 @@ struct thread {
 	struct mm *fork_copy;       /* the child's memory, until it takes it */
 	struct vfork *vfork;        /* what it will wait for after that */
 	struct list futex_link;
-	uint64_t futex_key[2];
+	struct bucket *_Atomic futex_bucket;    /* where it is queued; changed under both locks */
+	uint64_t futex_key[3];
 	uint32_t futex_bits;
 	_Atomic bool futex_woken;
 };
