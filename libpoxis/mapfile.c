@@ -51,7 +51,7 @@ int mapfile_fetch(struct mm *mm, uint32_t index)
 	else
 		thread_park_until(clock_uptime_ns() + LENT_LOOK_NS);
 	if (lent)
-		mm_fetch_return(mm, own, false);
+		mm_fetch_return(mm, own, MM_RETURN_DONE);
 	if (thread_killed(current_thread()))
 		return -EINTR;
 	/* What was read says the request itself; here the host did not even try. */

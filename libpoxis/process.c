@@ -123,7 +123,7 @@ int process_reap(uint32_t context)
 	/* What it has of another's goes back while its requests can be seen. */
 	vfork_end(p);
 	/* Nothing in Linux maps a frame any more: no zap is waited for. */
-	p->mm->zaps = NULL;
+	mm_detach(p->mm);
 	process_put(p);
 	process_put(p);
 	return 0;

@@ -97,14 +97,17 @@ static uint64_t take_back(struct process *p)
 	return seq;
 }
 
-static void end_debt(struct process *p)
+/* False: killed while the host reads for it; the debt stays until it is reaped. */
+static bool end_debt(struct process *p, enum mm_return how)
 {
 	struct process *lender = p->indebted;
 
-	mm_fetch_return(lender->mm, p->mm, true);
+	if (!mm_fetch_return(lender->mm, p->mm, how))
+		return false;
 	p->indebted = NULL;
 	mm_lend_end(lender->mm);
 	process_put(lender);
+	return true;
 }
 
 int vfork_leave(struct thread *t)
@@ -125,8 +128,7 @@ int vfork_leave(struct thread *t)
 		mm_ask_zap(p->mm);
 		thread_park_until(clock_uptime_ns() + ZAP_LOOK_NS);
 	}
-	end_debt(p);
-	return 0;
+	return end_debt(p, MM_RETURN_ALL) ? 0 : -EINTR;
 }
 
 void vfork_end(struct process *p)
@@ -135,7 +137,7 @@ void vfork_end(struct process *p)
 	if (!p->indebted)
 		return;
 	take_back(p);
-	end_debt(p);
+	end_debt(p, MM_RETURN_OVER);
 }
 
 uint64_t vfork_zap_seq(struct process *p)
@@ -155,7 +157,7 @@ int vfork_fault(struct process *p, uint64_t va, uint32_t access, uint32_t *fetch
 	spin_unlock(&p->lock);
 	if (!lender)
 		return mm_fault_nowait(p->mm, va, access, fetch);
-	mm_fetch_return(lender->mm, p->mm, false);
+	mm_fetch_return(lender->mm, p->mm, MM_RETURN_DONE);
 	err = mm_fault_nowait(lender->mm, va, access, fetch);
 	if (err == -EINPROGRESS && *fetch != MM_FETCH_GRANT && !mm_fetch_lend(lender->mm, *fetch, p->mm))
 		err = -EAGAIN;

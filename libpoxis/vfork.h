@@ -28,7 +28,8 @@ void vfork_borrow(struct process *p, struct process *parent);
 /* Lets the parent go on; any number of times. */
 void vfork_release(struct process *p);
 /* The calling thread, its process's only one, leaves the borrowed address space
- * for the process's own, which is empty. -ETIMEDOUT: Linux did not let go. */
+ * for the process's own, which is empty. -ETIMEDOUT: Linux did not let go;
+ * -EINTR: killed. */
 int vfork_leave(struct thread *t);
 /* The end of a process: its proxy maps nothing any more. */
 void vfork_end(struct process *p);

@@ -237,6 +237,10 @@ int file_fault(struct mm *mm, uint64_t va, uint32_t *index)
 
 	va = ALIGN_DOWN(va, PAGE_SIZE);
 	spin_lock(&mm->lock);
+	if (!mm->zaps) {
+		ret = -ENXIO;
+		goto out;
+	}
 	for (i = 0; i < (int)OTR_FETCH_COUNT; i++)
 		if (covers(&mm->fetch[i], va))
 			break;
@@ -296,42 +300,64 @@ void file_fini(struct mm *mm)
 
 bool mm_fetch_lend(struct mm *mm, uint32_t index, struct mm *via)
 {
-	struct otr_ctx_private *own = load_relaxed(&mm->zaps), *other = load_relaxed(&via->zaps);
-	struct otr_fetch *from, *to;
+	struct otr_fetch *from, *to = &via->zaps->fetch[index];
+	bool lent = false;
 
-	if (!own || !other)
-		return false;
-	from = &own->fetch[index];
-	to = &other->fetch[index];
+	spin_lock(&mm->lock);
+	if (!mm->zaps)
+		goto out;
+	from = &mm->zaps->fetch[index];
+	lent = load_acquire(&to->state) != OTR_FETCH_FREE;
 	if (!atomic_cas(&from->state, OTR_FETCH_POSTED, OTR_FETCH_BUSY))
-		return load_acquire(&to->state) != OTR_FETCH_FREE;
+		goto out;
 	to->file = from->file;
 	to->offset = from->offset;
 	to->phys = from->phys;
 	to->bytes = from->bytes;
 	to->result = 0;
 	store_release(&to->state, OTR_FETCH_POSTED);
-	return true;
+	lent = true;
+out:
+	spin_unlock(&mm->lock);
+	return lent;
 }
 
-void mm_fetch_return(struct mm *mm, struct mm *via, bool wait)
+/* mm->lock held. */
+static void fetch_return(struct mm *mm, struct mm *via, uint32_t i, enum mm_return how)
 {
-	struct otr_ctx_private *own = load_relaxed(&mm->zaps), *other = load_relaxed(&via->zaps);
+	struct otr_fetch *to = &via->zaps->fetch[i], *from = mm->zaps ? &mm->zaps->fetch[i] : NULL;
+	uint32_t state = load_acquire(&to->state);
 
-	/* One of the two programs was reaped: nothing is under way. */
-	if (!own || !other)
-		return;
-	for (uint32_t i = 0; i < OTR_FETCH_COUNT; i++) {
-		struct otr_fetch *from = &own->fetch[i], *to = &other->fetch[i];
-
-		while (wait && load_acquire(&to->state) == OTR_FETCH_BUSY)
-			thread_park_until(clock_uptime_ns() + RETURN_LOOK_NS);
-		if (load_acquire(&to->state) == OTR_FETCH_DONE) {
+	if (state == OTR_FETCH_DONE) {
+		if (from)
 			from->result = to->result;
-			store_release(&to->state, OTR_FETCH_FREE);
+		store_release(&to->state, OTR_FETCH_FREE);
+		if (from)
 			store_release(&from->state, OTR_FETCH_DONE);
-		} else if (wait && atomic_cas(&to->state, OTR_FETCH_POSTED, OTR_FETCH_FREE)) {
+	} else if (how == MM_RETURN_OVER ? state != OTR_FETCH_FREE : how == MM_RETURN_ALL &&
+		   atomic_cas(&to->state, OTR_FETCH_POSTED, OTR_FETCH_FREE)) {
+		store_release(&to->state, OTR_FETCH_FREE);
+		if (from)
 			store_release(&from->state, OTR_FETCH_POSTED);
+	}
+}
+
+bool mm_fetch_return(struct mm *mm, struct mm *via, enum mm_return how)
+{
+	/* The child was reaped before, and gave all back then. */
+	if (!via->zaps)
+		return true;
+	for (uint32_t i = 0; i < OTR_FETCH_COUNT; i++) {
+		for (;;) {
+			spin_lock(&mm->lock);
+			fetch_return(mm, via, i, how);
+			spin_unlock(&mm->lock);
+			if (how != MM_RETURN_ALL || state_of(via, i) != OTR_FETCH_BUSY)
+				break;
+			if (thread_killed(current_thread()))
+				return false;
+			thread_park_until(clock_uptime_ns() + RETURN_LOOK_NS);
 		}
 	}
+	return true;
 }

@@ -38,6 +38,14 @@ struct mm *mm_create(struct otr_ctx_private *zaps)
 	return mm;
 }
 
+void mm_detach(struct mm *mm)
+{
+	spin_lock(&mm->lock);
+	mm->zaps = NULL;
+	mm->overflow_start = mm->overflow_end = 0;
+	spin_unlock(&mm->lock);
+}
+
 static void leave(void *arg)
 {
 	struct cpu *c = this_cpu();

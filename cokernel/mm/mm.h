@@ -125,6 +125,9 @@ struct mm {
 void mm_ask_zap(struct mm *mm);
 
 struct mm *mm_create(struct otr_ctx_private *zaps);
+/* The host has reaped the program: its private page is another's from now on. A
+ * vfork child may still run in it, without reads of files that were not begun. */
+void mm_detach(struct mm *mm);
 /* Frees everything; no thread runs on it and the proxy has no mapping left. */
 void mm_destroy(struct mm *mm);
 /* Gives `to`, which is fresh, all that `from` maps; `from` is freed. */
@@ -208,10 +211,13 @@ int mm_fault_nowait(struct mm *mm, uint64_t va, uint32_t access, uint32_t *fetch
 /* In place of a fetch's number: the page is Linux's and has to be granted. */
 #define MM_FETCH_GRANT UINT32_MAX
 /* A vfork child runs in `mm`: its fetches go by the child's own proxy, over `via`,
- * the child's own address space. False: not this one, not now; then the end of it,
- * which may wait while the host is reading. */
+ * the child's own address space. False: not this one, not now. */
 bool mm_fetch_lend(struct mm *mm, uint32_t index, struct mm *via);
-void mm_fetch_return(struct mm *mm, struct mm *via, bool wait);
+/* The end of it, for all: what is done goes back to `mm`. MM_RETURN_ALL waits while
+ * the host is reading, false if the thread is killed meanwhile; with MM_RETURN_OVER the
+ * host has detached the child, and reads nothing. */
+enum mm_return { MM_RETURN_DONE, MM_RETURN_ALL, MM_RETURN_OVER };
+bool mm_fetch_return(struct mm *mm, struct mm *via, enum mm_return how);
 /* file.c. The file of that number, with one more user; NULL without memory. */
 struct mapped_file *mm_file_get(struct mm *mm, uint32_t number);
 void mm_file_put(struct mm *mm, struct mapped_file *f);

@@ -48,7 +48,7 @@ static bool publish(struct mm *mm, uint64_t start, uint64_t end)
 
 static void publish_overflow(struct mm *mm)
 {
-	if (mm->overflow_end && publish(mm, mm->overflow_start, mm->overflow_end))
+	if (mm->overflow_end && mm->zaps && publish(mm, mm->overflow_start, mm->overflow_end))
 		mm->overflow_start = mm->overflow_end = 0;
 }
 
