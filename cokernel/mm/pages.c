@@ -168,6 +168,19 @@ static bool is_vacant(struct mm *mm, uint64_t va, uint64_t bytes, uint64_t start
 	return !v || v->start >= va + bytes;
 }
 
+/* Moves *va up to the next area that begins below end, if it is in none. Pages and
+ * their tables are where areas are. */
+static bool to_area(struct mm *mm, uint64_t *va, uint64_t end, uint64_t *area_end)
+{
+	struct vma *v = vma_find(mm, *va);
+
+	if (!v || v->start >= end)
+		return false;
+	*va = MAX(*va, v->start);
+	*area_end = v->end;
+	return true;
+}
+
 /* Takes out the tables of spans that hold no other area than [start, end), into
  * `gone`. One is kept where the next mapping will probably be. Readers without
  * the lock (mm_populate) are waited for by the flush that follows, the host's
@@ -183,12 +196,19 @@ static bool tables_remove(struct mm *mm, uint64_t start, uint64_t end, struct li
 		mm->kept_table = here >= ALIGN_DOWN(start, LARGE_SIZE) && here < end ? here : 0;
 	for (int level = 1; level <= 3; level++) {
 		uint64_t bytes = span(level), from = ALIGN_DOWN(start, bytes), to = ALIGN_UP(end, bytes);
+		uint64_t area_end = 0;
 
 		if (!is_vacant(mm, from, bytes, start, end))
 			from += bytes;
 		if (to > from && !is_vacant(mm, to - bytes, bytes, start, end))
 			to -= bytes;
 		for (uint64_t va = from; va < to; va = next) {
+			/* Behind this area's last span is nothing until the next area. */
+			if (va >= area_end) {
+				if (!to_area(mm, &va, to, &area_end))
+					break;
+				va = ALIGN_DOWN(va, bytes);
+			}
 			next = va + bytes;
 			if (!mm->kept_table || mm->kept_table - va >= bytes)
 				any |= table_take(mm, va, level, gone, &next);
@@ -202,6 +222,7 @@ int pages_remove(struct mm *mm, uint64_t start, uint64_t end)
 	uint64_t va = start, next;
 	struct list gone = LIST_INIT(gone), shared = LIST_INIT(shared), *l;
 	bool any = false, granted = false;
+	uint64_t area_end = start;
 	int err = 0;
 
 	/* Splits first: they may fail, and nothing was removed yet. */
@@ -215,9 +236,12 @@ int pages_remove(struct mm *mm, uint64_t start, uint64_t end)
 	}
 	for (va = start; va < end; va = next) {
 		int level;
-		uint64_t *e = leaf_in(mm, va, start, end, &next, &level, &err), v;
+		uint64_t *e, v;
 		struct page *p;
 
+		if (va >= area_end && !to_area(mm, &va, end, &area_end))
+			break;
+		e = leaf_in(mm, va, start, end, &next, &level, &err);
 		if (!e)
 			continue;
 		v = *e;

@@ -230,6 +230,7 @@ int proxy_run(struct outrigger *o, const char *partition, const struct trace_opt
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->changed, NULL);
 	limits_init();
+	signal_init();
 	ret = program_open(o, &p->program, argv, envp);
 	if (ret)
 		return ret == -ENOENT ? 127 : 126;

@@ -140,6 +140,8 @@ void title_set(const struct program *p);
 /* Threads that are not the program's receive no signals. The old mask. */
 uint64_t signal_block_all(void);
 void signal_restore(uint64_t mask);
+/* Once, before the first signal_action(): learns what was inherited. */
+void signal_init(void);
 /* OTR_CALL_SIGACTION, OTR_CALL_SIGMASK: 0 or -errno. */
 long signal_action(uint64_t number, uint64_t how, uint64_t flags);
 long signal_mask(struct twin *t, uint64_t mask);

@@ -14,6 +14,7 @@
  * after the program's handler, or answers EINTR, as the handler's flags say.
  */
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -181,6 +182,27 @@ bool signal_held(struct twin *t)
 
 /* ---- What the program wants ---- */
 
+/* What all signals do, so that execve need not ask for each. */
+static _Atomic uint64_t caught, ignored;
+
+static void note(_Atomic uint64_t *set, uint64_t number, bool in)
+{
+	if (in)
+		atomic_fetch_or(set, 1ull << (number - 1));
+	else
+		atomic_fetch_and(set, ~(1ull << (number - 1)));
+}
+
+void signal_init(void)
+{
+	struct kernel_action a;
+	uint64_t i;
+
+	for (i = 1; i <= SIGNALS; i++)
+		if (!raw_syscall(SYS_rt_sigaction, i, 0, (uintptr_t)&a, sizeof(a.mask), 0, 0))
+			note(&ignored, i, a.handler == (uintptr_t)SIG_IGN);
+}
+
 long signal_action(uint64_t number, uint64_t how, uint64_t flags)
 {
 	/* SA_RESTART always: leave_call() sees the restart and lets the co-kernel
@@ -189,6 +211,7 @@ long signal_action(uint64_t number, uint64_t how, uint64_t flags)
 		.flags = KERNEL_SA_RESTORER | (flags & (SA_NOCLDSTOP | SA_NOCLDWAIT)),
 		.restorer = (uintptr_t)signal_restorer,
 	};
+	long ret;
 
 	if (how == OTR_SIG_CATCH) {
 		a.handler = (uintptr_t)forward;
@@ -197,7 +220,12 @@ long signal_action(uint64_t number, uint64_t how, uint64_t flags)
 	} else {
 		a.handler = how == OTR_SIG_IGNORE ? (uintptr_t)SIG_IGN : (uintptr_t)SIG_DFL;
 	}
-	return raw_syscall(SYS_rt_sigaction, number, (uintptr_t)&a, 0, sizeof(a.mask), 0, 0);
+	ret = raw_syscall(SYS_rt_sigaction, number, (uintptr_t)&a, 0, sizeof(a.mask), 0, 0);
+	if (!ret) {
+		note(&caught, number, how == OTR_SIG_CATCH);
+		note(&ignored, number, how == OTR_SIG_IGNORE);
+	}
+	return ret;
 }
 
 long signal_mask(struct twin *t, uint64_t mask)
@@ -208,24 +236,14 @@ long signal_mask(struct twin *t, uint64_t mask)
 
 void signal_default_handlers(void)
 {
-	struct kernel_action a;
-	int i;
+	uint64_t set = atomic_load(&caught);
 
-	for (i = 1; i <= SIGNALS; i++)
-		if (!raw_syscall(SYS_rt_sigaction, (uint64_t)i, 0, (uintptr_t)&a, sizeof(a.mask), 0, 0) &&
-		    a.handler == (uintptr_t)forward)
-			signal_action((uint64_t)i, OTR_SIG_DEFAULT, 0);
+	for (; set; set &= set - 1)
+		signal_action((uint64_t)__builtin_ctzll(set) + 1, OTR_SIG_DEFAULT, 0);
 }
 
 void signal_describe(struct otr_exec *x)
 {
-	struct kernel_action a;
-	int i;
-
 	raw_syscall(SYS_rt_sigprocmask, SIG_BLOCK, 0, (uintptr_t)&x->sigmask, sizeof(x->sigmask), 0, 0);
-	x->ignored = 0;
-	for (i = 1; i <= SIGNALS; i++)
-		if (!raw_syscall(SYS_rt_sigaction, (uint64_t)i, 0, (uintptr_t)&a, sizeof(a.mask), 0, 0) &&
-		    a.handler == (uintptr_t)SIG_IGN)
-			x->ignored |= 1ull << (i - 1);
+	x->ignored = atomic_load(&ignored);
 }
