@@ -88,6 +88,12 @@ OTR_ASSERT_AT(struct otr_slot, sig_pending, 72);
                                                address: mremap of a shared mapping */
 #define OTR_CALL_LIMIT   (OTR_CALL_BASE + 16) /* arg0 RLIMIT_AS, _DATA or _MEMLOCK: the soft limit; INT64_MAX:
                                                there is none, or the caller may pass it */
+#define OTR_CALL_CORE    (OTR_CALL_BASE + 17) /* the program dies: arg0 OTR_CORE_*, what the mailbox, as a
+                                               page of abi/debug.h, has; arg1 the signal */
+#define OTR_CORE_BEGIN  0u  /* nothing yet; result 1: a core file is wanted */
+#define OTR_CORE_THREAD 1u  /* a struct otr_thread_state; the one that dies comes first */
+#define OTR_CORE_AREA   2u  /* a struct otr_core_areas, ascending */
+#define OTR_CORE_END    3u  /* that was all; result 1: the file is written */
 #define OTR_FILE_EXE         (~0ull)        /* the program that is being started */
 #define OTR_FILE_INTERPRETER (~0ull - 1)    /* its dynamic loader */
 #define OTR_FILE_NONE        (~0ull - 2)    /* only close */

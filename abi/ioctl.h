@@ -254,6 +254,24 @@ struct otr_ioc_grant {
 };
 OTR_ASSERT_SIZE(struct otr_ioc_grant, 32);
 
+/* The name of a file that the program maps, as its proxy sees it. */
+struct otr_ioc_file_name {
+	struct otr_req req;
+	uint32_t number;            /* as struct otr_ioc_file has it */
+	uint32_t text_bytes;        /* in: room; out: length with the terminating 0 */
+	uint64_t text;              /* char * */
+};
+OTR_ASSERT_SIZE(struct otr_ioc_file_name, 32);
+
+/* Ends the calling process, as a fatal signal would. Linux's own would not say that
+ * a core was dumped when it was not Linux who did. */
+struct otr_ioc_die {
+	struct otr_req req;
+	uint32_t status;            /* as of wait(2): a signal, and 0x80 with a core file */
+	uint32_t reserved;
+};
+OTR_ASSERT_SIZE(struct otr_ioc_die, 24);
+
 #define OTR_IOC_ATTACH     OTR_IOC(32, struct otr_ioc_attach)
 #define OTR_IOC_TWIN       OTR_IOC(33, struct otr_ioc_twin)
 #define OTR_IOC_START      OTR_IOC(34, struct otr_ioc_slot)
@@ -266,5 +284,7 @@ OTR_ASSERT_SIZE(struct otr_ioc_grant, 32);
 #define OTR_IOC_FETCH      OTR_IOC(41, struct otr_ioc_slot)
 #define OTR_IOC_INHERIT    OTR_IOC(42, struct otr_ioc_inherit)
 #define OTR_IOC_GRANT      OTR_IOC(43, struct otr_ioc_grant)
+#define OTR_IOC_FILE_NAME  OTR_IOC(44, struct otr_ioc_file_name)
+#define OTR_IOC_DIE        OTR_IOC(45, struct otr_ioc_die)
 
 #endif

@@ -31,6 +31,8 @@ union otr_any {
 	struct otr_ioc_file file;
 	struct otr_ioc_inherit inherit;
 	struct otr_ioc_grant grant;
+	struct otr_ioc_file_name file_name;
+	struct otr_ioc_die die;
 };
 
 typedef int (*otr_op)(struct file *file, union otr_any *a, struct otr_note *note);
@@ -331,6 +333,18 @@ static int do_grant(struct file *file, union otr_any *a, struct otr_note *note)
 	return otr_ctx_grant(file, &a->grant, note);
 }
 
+static int do_file_name(struct file *file, union otr_any *a, struct otr_note *note)
+{
+	return otr_ctx_file_name(file, &a->file_name, note);
+}
+
+static int do_die(struct file *file, union otr_any *a, struct otr_note *note)
+{
+	if (a->die.reserved)
+		return otr_refuse(note, -EINVAL, "a reserved field is not 0");
+	return otr_ctx_die(file, &a->die, note);
+}
+
 static int do_stop(struct file *file, union otr_any *a, struct otr_note *note)
 {
 	return otr_ctx_stop(file, true, note);
@@ -376,6 +390,8 @@ static const struct {
 	[41] = { do_fetch, sizeof(struct otr_ioc_slot), RUN },
 	[42] = { do_inherit, sizeof(struct otr_ioc_inherit), RUN },
 	[43] = { do_grant, sizeof(struct otr_ioc_grant), RUN },
+	[44] = { do_file_name, sizeof(struct otr_ioc_file_name), RUN },
+	[45] = { do_die, sizeof(struct otr_ioc_die), RUN },
 };
 
 static void tell(const struct otr_req *req, const struct otr_note *note)

@@ -324,6 +324,28 @@ int otr_ctx_stop(struct file *file, bool stop, struct otr_note *note)
 	return ret;
 }
 
+/* Linux sets the core bit of a wait status only for core files of its own. A fatal
+ * signal marks the process; the status that its parent will see is replaced before
+ * this thread, which has not died yet, lets it be reaped. */
+int otr_ctx_die(struct file *file, const struct otr_ioc_die *req, struct otr_note *note)
+{
+	struct otr_context *c;
+	u32 signal = req->status & 0x7f;
+
+	if (req->status & ~0xffu || !signal || signal > _NSIG)
+		return otr_refuse(note, -EINVAL, "%#x is no status of a killed process", req->status);
+	c = otr_ctx_enter(file, note);
+	if (IS_ERR(c))
+		return PTR_ERR(c);
+	otr_ctx_leave(c);
+	send_sig(SIGKILL, current, 1);
+	spin_lock_irq(&current->sighand->siglock);
+	if (current->signal->flags & SIGNAL_GROUP_EXIT)
+		current->signal->group_exit_code = req->status;
+	spin_unlock_irq(&current->sighand->siglock);
+	return 0;
+}
+
 /* The proxy was stopped or continued. */
 void otr_ctx_stop_work(struct work_struct *work)
 {

@@ -124,6 +124,41 @@ int otr_ctx_file(struct file *filp, struct otr_ioc_file *req, struct otr_note *n
 	return ret == 1 ? 0 : ret;
 }
 
+int otr_ctx_file_name(struct file *filp, struct otr_ioc_file_name *req, struct otr_note *note)
+{
+	struct otr_context *c = otr_ctx_enter(filp, note);
+	struct file *file;
+	char *buffer, *text;
+	int ret = 0;
+	u32 bytes;
+
+	if (IS_ERR(c))
+		return PTR_ERR(c);
+	file = find(c, req->number);
+	otr_ctx_leave(c);
+	if (!file)
+		return otr_refuse(note, -ENOENT, "the program maps no file %u", req->number);
+	buffer = (char *)__get_free_page(GFP_KERNEL);
+	if (!buffer) {
+		fput(file);
+		return -ENOMEM;
+	}
+	text = d_path(&file->f_path, buffer, PAGE_SIZE);
+	if (IS_ERR(text)) {
+		ret = PTR_ERR(text);
+	} else {
+		bytes = strlen(text) + 1;
+		if (bytes > req->text_bytes)
+			ret = -ENAMETOOLONG;
+		else if (copy_to_user(u64_to_user_ptr(req->text), text, bytes))
+			ret = -EFAULT;
+		req->text_bytes = bytes;
+	}
+	free_page((unsigned long)buffer);
+	fput(file);
+	return ret;
+}
+
 /* The file whose descriptor the caller gives is the parent's context: having it
  * is the right to what it maps. */
 int otr_ctx_inherit(struct file *filp, struct otr_ioc_inherit *req, struct otr_note *note)

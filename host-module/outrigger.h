@@ -384,6 +384,8 @@ int otr_ctx_zap(struct file *file, struct otr_note *note);
 int otr_ctx_file(struct file *file, struct otr_ioc_file *req, struct otr_note *note);
 int otr_ctx_inherit(struct file *file, struct otr_ioc_inherit *req, struct otr_note *note);
 int otr_ctx_fetch(struct file *file, u32 index, struct otr_note *note);
+int otr_ctx_file_name(struct file *file, struct otr_ioc_file_name *req, struct otr_note *note);
+int otr_ctx_die(struct file *file, const struct otr_ioc_die *req, struct otr_note *note);
 int otr_ctx_grant(struct file *file, struct otr_ioc_grant *req, struct otr_note *note);
 int otr_ctx_stop(struct file *file, bool stop, struct otr_note *note);
 void otr_ctx_exit(struct otr_partition *p, u32 id, u32 status);

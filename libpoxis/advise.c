@@ -74,6 +74,10 @@ static int64_t advise(uint64_t at, uint64_t bytes, uint32_t advice)
 		return mm_change_flags(mm(), at, bytes, 0, MM_WIPEONFORK);
 	case MADV_KEEPONFORK:
 		return mm_change_flags(mm(), at, bytes, MM_WIPEONFORK, 0);
+	case MADV_DONTDUMP:
+		return mm_change_flags(mm(), at, bytes, 0, MM_DONTDUMP);
+	case MADV_DODUMP:
+		return mm_change_flags(mm(), at, bytes, MM_DONTDUMP, 0);
 	case MADV_HUGEPAGE:
 		return mm_change_flags(mm(), at, bytes, MM_NOHUGE, 0);
 	case MADV_NOHUGEPAGE:
@@ -106,7 +110,8 @@ int64_t sys_madvise(struct regs *r)
 		ret = share_ask(mm(), SYS_MADVISE, at, bytes, advice);
 		if (ret)
 			return ret;
-		if (advice == MADV_DONTFORK || advice == MADV_DOFORK)
+		if (advice == MADV_DONTFORK || advice == MADV_DOFORK || advice == MADV_DONTDUMP ||
+		    advice == MADV_DODUMP)
 			return advise(at, bytes, advice);
 		if (mm_next_shared(mm(), &start, &end) && start == at && end == at + bytes)
 			return 0;

@@ -150,6 +150,7 @@ int exec_load(struct thread *t, struct regs *r, bool first)
 	if (err)
 		goto out;
 	str_copy(p->comm, e->comm, sizeof(p->comm));
+	p->sp_start = e->sp;
 	p->mailbox->vdso = vdso_map(p->mm);
 	if (first) {
 		t->slot->twin_mask = t->sigmask = e->sigmask;

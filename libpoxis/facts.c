@@ -16,8 +16,7 @@
 
 #define TURN_LOOK_NS 100000u
 
-/* The mailbox is one for the program: one thread at a time. */
-static bool take_turn(struct process *p)
+bool facts_take_turn(struct process *p)
 {
 	while (atomic_exchange(&p->facts_busy, true)) {
 		if (thread_killed(current_thread()))
@@ -49,7 +48,7 @@ int64_t facts_tell(struct thread *t)
 
 	if (!f)
 		return -ENOMEM;
-	if (!take_turn(p)) {
+	if (!facts_take_turn(p)) {
 		kmem_free(f);
 		return -EINTR;
 	}

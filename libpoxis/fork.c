@@ -241,6 +241,7 @@ int fork_start(struct process *p, uint64_t token)
 		if (from->vfork)
 			p->vfork = vfork_get(from->vfork);
 		p->parent_context = parent->context;
+		p->sp_start = parent->sp_start;
 		memcpy(p->action, parent->action, sizeof(p->action));
 		memcpy(p->comm, parent->comm, sizeof(p->comm));
 	}

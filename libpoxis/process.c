@@ -11,6 +11,7 @@
 #include "cokernel/mm/mm.h"
 #include "libpoxis/fork.h"
 #include "libpoxis/futex.h"
+#include "libpoxis/hold.h"
 #include "libpoxis/mapfile.h"
 #include "libpoxis/robust.h"
 #include "libpoxis/rseq.h"
@@ -209,6 +210,10 @@ int process_start_thread(struct process *p, struct thread *t)
 	__atomic_fetch_add(&boot_status()->thread_count, 1, __ATOMIC_RELAXED);
 	if (atomic_load(&p->stopped))
 		atomic_fetch_or(&t->work, WORK_STOP);
+	if (p->holding) {
+		t->held = true;
+		atomic_fetch_or(&t->work, WORK_HOLD);
+	}
 	spin_unlock(&p->lock);
 	spin_lock(&t->slot->lock);
 	t->slot->caller = t;
@@ -472,6 +477,8 @@ void process_work(struct thread *t, struct regs *r)
 		process_thread_exit();
 	if (work & WORK_STOP)
 		thread_park();
+	if (work & WORK_HOLD)
+		hold_here(t);
 	/* Before a handler's frame: its sequence is over. */
 	if (work & (WORK_RSEQ | WORK_SIGNAL))
 		rseq_resume(t, r);

@@ -38,10 +38,13 @@ struct process {
 	uint64_t *slot_pages;
 	uint32_t slot_page_count;
 	bool started;
+	bool holding;               /* new threads are held too: hold.c */
+	bool dumping;               /* a thread writes the core file: core.c */
 	bool dying;                 /* exit_status is final */
 	bool exited;                /* PROC_EXIT is out */
 	_Atomic bool stopped;
 	uint32_t exit_status;       /* as wait(2) */
+	uint64_t sp_start;          /* the stack pointer it was started with */
 	uint64_t trace;             /* OTR_EXEC_*, as the proxy asked at the start */
 	struct vfork *vfork;        /* the parent's thread that waits; NULL: none */
 	struct process *lender;     /* in whose address space it runs; lock */

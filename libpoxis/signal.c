@@ -6,6 +6,7 @@
 #include "cokernel/lib/string.h"
 #include "cokernel/mm/kmem.h"
 #include "cokernel/sched/thread.h"
+#include "libpoxis/core.h"
 #include "libpoxis/dispatch.h"
 #include "libpoxis/process.h"
 #include "libpoxis/slot.h"
@@ -18,6 +19,7 @@
 #define SA_RESETHAND 0x80000000ul
 #define SA_RESTORER  0x04000000ul
 #define SI_TKILL (-6)
+#define SI_KERNEL 0x80
 /* Forwarded signals that a thread keeps; the twin holds back more. */
 #define SIGNALS_MOST 256u
 
@@ -248,7 +250,10 @@ int64_t sys_rt_sigaction(struct regs *r)
 			(uint64_t)number, caught ? OTR_SIG_CATCH : new.handler, new.flags, new.mask });
 		spin_lock(&p->lock);
 		p->action[number - 1] = err ? old : new;
-		if (!err && !caught && old.handler > SIG_IGN)
+		/* What dumps core comes here without a handler, too. */
+		if (!err && new.handler == SIG_DFL && core_is_dumped(number))
+			p->former[number - 1].handler = SIG_DFL;
+		else if (!err && !caught && old.handler > SIG_IGN)
 			p->former[number - 1] = old;
 		spin_unlock(&p->lock);
 		if (err)
@@ -311,7 +316,7 @@ void signal_fault(struct thread *t, struct regs *r, int number, int code, uint64
 		return;
 	log_info("%s[%u]: signal %d at ip %#lx sp %#lx, address %#lx, error %#lx", p->comm, t->tid,
 		 number, r->rip, r->rsp, addr, r->error);
-	process_kill(p, number);
+	core_die(t, &info);
 }
 
 /* ---- Delivery ---- */
@@ -366,13 +371,13 @@ void signal_deliver(struct thread *t, struct regs *r)
 		if (a.handler == SIG_IGN)
 			continue;
 		if (a.handler == SIG_DFL) {
-			/* Reset between its way here and now. */
-			process_kill(p, info.number);
+			/* One that dumps core; or it was reset on the way here. */
+			core_die(t, &info);
 			return;
 		}
 		end_call(r, a.flags & SA_RESTART);
 		if (sigframe_push(t, r, &info, &a, mask)) {
-			process_kill(p, SIGSEGV);
+			core_die(t, &(struct signal_info){ .number = SIGSEGV, .code = SI_KERNEL });
 			return;
 		}
 		/* Entry registers are the handler's: no second restart. The twin's
@@ -390,7 +395,7 @@ int64_t sys_rt_sigreturn(struct regs *r)
 	uint64_t mask;
 
 	if (sigframe_pop(t, r, &mask)) {
-		process_kill(t->process, SIGSEGV);
+		core_die(t, &(struct signal_info){ .number = SIGSEGV, .code = SI_KERNEL });
 		return 0;
 	}
 	set_mask(t, mask);

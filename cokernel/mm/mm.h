@@ -9,6 +9,7 @@
 #define COKERNEL_MM_MM_H
 
 #include "abi/call.h"
+#include "abi/debug.h"
 #include "cokernel/arch/x86_64/cpu.h"
 #include "cokernel/arch/x86_64/paging.h"
 #include "cokernel/lib/list.h"
@@ -36,6 +37,7 @@
 #define MM_WIPEONFORK 128u  /* a child gets it empty */
 #define MM_LOCKED     256u  /* counts for RLIMIT_MEMLOCK */
 #define MM_STACK      512u  /* made at its full size: counts for no limit */
+#define MM_DONTDUMP  2048u  /* not for a core file */
 #define MM_LOW       1024u  /* of mm_map() only: below 2 GiB */
 
 /* A file of the host's that areas of this address space show (file.c). */
@@ -200,6 +202,10 @@ void mm_clear(struct mm *mm);
 /* areas.c: the first `most` areas from *next on; their number. *next becomes the
  * start of the one behind, 0 at the end. */
 uint32_t mm_areas(struct mm *mm, uint64_t *next, struct otr_area *to, uint32_t most);
+
+/* The same for a core file, with the parts of them that have pages (abi/debug.h).
+ * *next is opaque: OTR_USER_START first, 0 at the end. */
+uint32_t mm_core_areas(struct mm *mm, uint64_t *next, struct otr_core_area *to, uint32_t most);
 
 /* Makes the page of va usable for `access` (MM_READ, MM_WRITE or MM_EXEC).
  * -EFAULT: nothing is mapped; -EACCES: not this way; -ENXIO: behind the file's end;

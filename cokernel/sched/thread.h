@@ -16,6 +16,7 @@
 #include "cokernel/sched/timer.h"
 
 struct process;
+struct signal_info;
 struct slot;
 
 /* thread.work: things to do before the thread returns to user mode. */
@@ -23,6 +24,7 @@ struct slot;
 #define WORK_STOP   (1u << 1)   /* its process is stopped: park */
 #define WORK_SIGNAL (1u << 2)
 #define WORK_RSEQ   (1u << 3)   /* it lost the CPU: rseq.c */
+#define WORK_HOLD   (1u << 4)   /* look at `held`: hold.c */
 
 enum { PARK_RUNNING, PARK_TOKEN, PARK_PARKING, PARK_PARKED };
 
@@ -70,6 +72,10 @@ struct thread {
 	uint64_t saved_mask;        /* comes back after a call with a mask of its own */
 	bool mask_saved;
 	uint64_t altstack[3];       /* stack_t: sp, flags, size; the thread's own */
+	/* Held at the border of user mode; hold.c. process->lock. */
+	bool held;
+	bool at_border;             /* and there: its registers may be written */
+	const struct signal_info *stopped_by;   /* what a core file or a debugger is told */
 	uint64_t fork_token;        /* not 0: waits in fork; process->lock */
 	const struct fork_request *fork;
 	struct mm *fork_copy;       /* the child's memory, until it takes it */

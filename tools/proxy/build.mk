@@ -9,3 +9,4 @@ $(eval $(call unit_test,stack_test,tools/proxy/stack_test.c tools/proxy/stack.c 
 $(eval $(call unit_test,trace_format_test,tools/proxy/trace_format_test.c tools/proxy/trace_format.c))
 $(eval $(call unit_test,facts_test,tools/proxy/facts_test.c tools/proxy/facts.c))
 $(eval $(call static_app,self,tools/proxy/self_app.c))
+$(eval $(call unit_test,core_file_test,tools/proxy/core_file_test.c tools/proxy/core_file.c tools/proxy/core_name.c))

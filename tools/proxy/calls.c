@@ -195,6 +195,8 @@ static long request(struct twin *t, uint32_t nr, const uint64_t a[6])
 		return signal_mask(t, a[0]);
 	case OTR_CALL_FACTS:
 		return self_facts(t);
+	case OTR_CALL_CORE:
+		return core_call(t->p, a[0], a[1]);
 	case OTR_CALL_EXIT:
 		return 0;
 	case OTR_CALL_TRACED:

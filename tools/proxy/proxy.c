@@ -32,6 +32,14 @@ static void end_once(struct proxy *p)
 		pause();
 }
 
+/* The core file is there, and was not Linux's to write. */
+static void die_dumped(struct proxy *p, int status)
+{
+	struct otr_ioc_die d = { .req.size = sizeof(d), .status = (uint32_t)status };
+
+	ioctl(p->o.fd, OTR_IOC_DIE, &d);
+}
+
 static _Noreturn void die_of(int sig)
 {
 	struct rlimit none = { 0 };
@@ -75,6 +83,8 @@ void proxy_end(struct proxy *p, uint32_t wait_status)
 		_exit(126);
 	}
 	trace_end(status);
+	if (WIFSIGNALED(status) && WCOREDUMP(status))
+		die_dumped(p, status);
 	if (WIFSIGNALED(status))
 		die_of(WTERMSIG(status));
 	_exit(WEXITSTATUS(status));
@@ -248,6 +258,7 @@ int proxy_run(struct outrigger *o, const char *partition, const struct trace_opt
 	if (!ret) {
 		title_set(&p->program);
 		signal_describe(&p->program.exec);
+		signal_catch_cores();
 		p->program.exec.flags = trace_flags();
 		ret = start(p, &p->program.exec);
 	}

@@ -16,6 +16,7 @@
  *   title.c     how the process looks in /proc
  *   signal.c    signals, on their way to the program's handlers
  *   trace.c, trace_format.c   --trace and --summary
+ *   core.c, core_file.c, core_name.c   a program's core file
  *   hide.c      keeps the proxy's own descriptors out of the program's way
  */
 #ifndef PROXY_PROXY_H
@@ -133,6 +134,9 @@ long self_facts(struct twin *t);
 /* What getdents64() answered, without the proxy's own; 0 only at the end. */
 long self_list(struct twin *t, int fd, uint64_t at, long bytes);
 
+/* core.c: OTR_CALL_CORE */
+long core_call(struct proxy *p, uint64_t what, uint64_t signal);
+
 /* title.c */
 void title_set(const struct program *p);
 
@@ -149,6 +153,8 @@ long signal_mask(struct twin *t, uint64_t mask);
 void signal_describe(struct otr_exec *x);
 /* For execve: what the program handled gets its default action. */
 void signal_default_handlers(void);
+/* What dumps core goes to the co-kernel even without a handler: before the start. */
+void signal_catch_cores(void);
 /* A signal waits for the slot to be free: true while it does, after a moment. */
 bool signal_held(struct twin *t);
 

@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <ucontext.h>
@@ -91,6 +92,20 @@ void signal_restore(uint64_t mask)
 	set_mask(mask);
 }
 
+/* `forward` receives one signal at a time. SA_RESTART always: leave_call() sees the
+ * restart and lets the co-kernel decide. */
+static long set_action(uint64_t number, uint64_t handler, uint64_t flags)
+{
+	bool caught = handler != (uintptr_t)SIG_DFL && handler != (uintptr_t)SIG_IGN;
+	struct kernel_action a = {
+		.handler = handler, .restorer = (uintptr_t)signal_restorer, .mask = caught ? ~0ull : 0,
+		.flags = KERNEL_SA_RESTORER | (flags & (SA_NOCLDSTOP | SA_NOCLDWAIT)) |
+			 (caught ? SA_SIGINFO | SA_RESTART : 0),
+	};
+
+	return raw_syscall(SYS_rt_sigaction, number, (uintptr_t)&a, 0, sizeof(a.mask), 0, 0);
+}
+
 /* ---- Receiving ---- */
 
 static uint32_t pending(const struct otr_slot *s)
@@ -147,7 +162,9 @@ static void forward(int number, siginfo_t *info, void *context)
 	/* A fault of the proxy's own: the default action, when it faults again. */
 	if (!s || ((number == SIGSEGV || number == SIGBUS || number == SIGILL || number == SIGFPE) &&
 		   info->si_code > 0)) {
-		signal_action((uint64_t)number, OTR_SIG_DEFAULT, 0);
+		/* A core file of the proxy would pass for the program's. */
+		raw_syscall(SYS_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0, 0);
+		set_action((uint64_t)number, (uintptr_t)SIG_DFL, 0);
 		return;
 	}
 	if (!wait_free(t)) {
@@ -203,29 +220,37 @@ void signal_init(void)
 			note(&ignored, i, a.handler == (uintptr_t)SIG_IGN);
 }
 
+/* The default action of these writes a core file, which the co-kernel must see to. */
+static bool dumps_core(uint64_t number)
+{
+	static const uint64_t core = 1u << SIGQUIT | 1u << SIGILL | 1u << SIGTRAP | 1u << SIGABRT | 1u << SIGBUS |
+				     1u << SIGFPE | 1u << SIGSEGV | 1u << SIGXCPU | 1u << SIGXFSZ | 1u << SIGSYS;
+
+	return number < 32 && core >> number & 1;
+}
+
 long signal_action(uint64_t number, uint64_t how, uint64_t flags)
 {
-	/* SA_RESTART always: leave_call() sees the restart and lets the co-kernel
-	 * decide. One handler at a time. */
-	struct kernel_action a = {
-		.flags = KERNEL_SA_RESTORER | (flags & (SA_NOCLDSTOP | SA_NOCLDWAIT)),
-		.restorer = (uintptr_t)signal_restorer,
-	};
+	uint64_t handler = how == OTR_SIG_IGNORE ? (uintptr_t)SIG_IGN : (uintptr_t)SIG_DFL;
 	long ret;
 
-	if (how == OTR_SIG_CATCH) {
-		a.handler = (uintptr_t)forward;
-		a.flags |= SA_SIGINFO | SA_RESTART;
-		a.mask = ~0ull;
-	} else {
-		a.handler = how == OTR_SIG_IGNORE ? (uintptr_t)SIG_IGN : (uintptr_t)SIG_DFL;
-	}
-	ret = raw_syscall(SYS_rt_sigaction, number, (uintptr_t)&a, 0, sizeof(a.mask), 0, 0);
+	if (how == OTR_SIG_CATCH || (how == OTR_SIG_DEFAULT && dumps_core(number)))
+		handler = (uintptr_t)forward;
+	ret = set_action(number, handler, flags);
 	if (!ret) {
 		note(&caught, number, how == OTR_SIG_CATCH);
 		note(&ignored, number, how == OTR_SIG_IGNORE);
 	}
 	return ret;
+}
+
+void signal_catch_cores(void)
+{
+	uint64_t i;
+
+	for (i = 1; i < 32; i++)
+		if (dumps_core(i) && !(atomic_load(&ignored) >> (i - 1) & 1))
+			signal_action(i, OTR_SIG_DEFAULT, 0);
 }
 
 long signal_mask(struct twin *t, uint64_t mask)

@@ -306,8 +306,9 @@ void trace_end(int status)
 		return;
 	if (options.lines && !options.json) {
 		if (WIFSIGNALED(status))
-			n = snprintf(text, sizeof(text), "%d +++ killed by SIG%s +++\n", getpid(),
-				     sigabbrev_np(WTERMSIG(status)) ? sigabbrev_np(WTERMSIG(status)) : "RT");
+			n = snprintf(text, sizeof(text), "%d +++ killed by SIG%s%s +++\n", getpid(),
+				     sigabbrev_np(WTERMSIG(status)) ? sigabbrev_np(WTERMSIG(status)) : "RT",
+				     WCOREDUMP(status) ? " (core dumped)" : "");
 		else
 			n = snprintf(text, sizeof(text), "%d +++ exited with %d +++\n", getpid(), WEXITSTATUS(status));
 		put(text, (size_t)n);
