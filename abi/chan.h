@@ -91,6 +91,9 @@ OTR_ASSERT_SIZE(struct otr_wake, 64);
                                     everybody who maps it */
 #define OTR_MSG_REVOKE      18u  /* arg0 context id, arg1 start, arg2 end: grants there end; the
                                     answer says that nothing uses them any more */
+#define OTR_MSG_DEBUG       19u  /* arg0 context id, arg1 OTR_DEBUG_* (debug.h), arg2 page number in
+                                    AREA_CONTEXTS for data, arg3 to arg5 its arguments. Reply
+                                    arg1: its result */
 #define OTR_MSG_TEST        16u  /* arg0 OTR_TEST_*: misbehave, for the tests */
 
 /* ---- Co-kernel to host ---- */
@@ -99,6 +102,7 @@ OTR_ASSERT_SIZE(struct otr_wake, 64);
                                     no thread of it will run again */
 #define OTR_MSG_ZAP         66u  /* arg0 context id: frames are scarce, apply its zaps now */
 #define OTR_MSG_PROC_RUN    67u  /* arg0 context id: entered user mode the first time */
+#define OTR_MSG_DEBUG_EVENT 68u  /* arg0 context id: a thread stopped for the debugger */
 
 /* OTR_MSG_TEST; the co-kernel obeys only with "test" on its command line. */
 #define OTR_TEST_PANIC        1u

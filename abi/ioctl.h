@@ -272,6 +272,28 @@ struct otr_ioc_die {
 };
 OTR_ASSERT_SIZE(struct otr_ioc_die, 24);
 
+/* Makes this open file a debugger of the program whose proxy has this pid; its threads
+ * are held. Who may: whose user id all of the proxy's are, or CAP_SYS_PTRACE. The
+ * file can be polled: readable when OTR_DEBUG_EVENT has something. Closing it lets
+ * the program go on. */
+struct otr_ioc_debug_attach {
+	struct otr_req req;
+	char     name[OTR_NAME_SIZE];
+	uint32_t pid;
+	uint32_t reserved;
+};
+OTR_ASSERT_SIZE(struct otr_ioc_debug_attach, 56);
+
+struct otr_ioc_debug {
+	struct otr_req req;
+	uint32_t op;                /* OTR_DEBUG_* of debug.h */
+	uint32_t reserved;
+	uint64_t arg[3];            /* in; arg[0] also out, see OTR_DEBUG_EVENT */
+	uint64_t data;              /* void *: a page's worth, where the request has data; else 0 */
+	uint64_t result;            /* out */
+};
+OTR_ASSERT_SIZE(struct otr_ioc_debug, 64);
+
 #define OTR_IOC_ATTACH     OTR_IOC(32, struct otr_ioc_attach)
 #define OTR_IOC_TWIN       OTR_IOC(33, struct otr_ioc_twin)
 #define OTR_IOC_START      OTR_IOC(34, struct otr_ioc_slot)
@@ -286,5 +308,7 @@ OTR_ASSERT_SIZE(struct otr_ioc_die, 24);
 #define OTR_IOC_GRANT      OTR_IOC(43, struct otr_ioc_grant)
 #define OTR_IOC_FILE_NAME  OTR_IOC(44, struct otr_ioc_file_name)
 #define OTR_IOC_DIE        OTR_IOC(45, struct otr_ioc_die)
+#define OTR_IOC_DEBUG_ATTACH OTR_IOC(46, struct otr_ioc_debug_attach)
+#define OTR_IOC_DEBUG      OTR_IOC(47, struct otr_ioc_debug)
 
 #endif

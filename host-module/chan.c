@@ -206,6 +206,10 @@ static void dispatch(struct otr_partition *p, const struct otr_msg *m)
 		if (!otr_ctx_zap_hint(p, m->arg[0]))
 			useless(p);	/* it may just have been reaped */
 		return;
+	case OTR_MSG_DEBUG_EVENT:
+		if (!otr_ctx_debug_event(p, m->arg[0]))
+			useless(p);
+		return;
 	case OTR_MSG_PROC_RUN:
 		useless(p);
 		return;

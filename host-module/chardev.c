@@ -33,6 +33,8 @@ union otr_any {
 	struct otr_ioc_grant grant;
 	struct otr_ioc_file_name file_name;
 	struct otr_ioc_die die;
+	struct otr_ioc_debug_attach debug_attach;
+	struct otr_ioc_debug debug;
 };
 
 typedef int (*otr_op)(struct file *file, union otr_any *a, struct otr_note *note);
@@ -345,6 +347,20 @@ static int do_die(struct file *file, union otr_any *a, struct otr_note *note)
 	return otr_ctx_die(file, &a->die, note);
 }
 
+static int do_debug_attach(struct file *file, union otr_any *a, struct otr_note *note)
+{
+	if (a->debug_attach.reserved)
+		return otr_refuse(note, -EINVAL, "a reserved field is not 0");
+	return otr_debug_attach(file, &a->debug_attach, note);
+}
+
+static int do_debug(struct file *file, union otr_any *a, struct otr_note *note)
+{
+	if (a->debug.reserved)
+		return otr_refuse(note, -EINVAL, "a reserved field is not 0");
+	return otr_debug(file, &a->debug, note);
+}
+
 static int do_stop(struct file *file, union otr_any *a, struct otr_note *note)
 {
 	return otr_ctx_stop(file, true, note);
@@ -392,6 +408,8 @@ static const struct {
 	[43] = { do_grant, sizeof(struct otr_ioc_grant), RUN },
 	[44] = { do_file_name, sizeof(struct otr_ioc_file_name), RUN },
 	[45] = { do_die, sizeof(struct otr_ioc_die), RUN },
+	[46] = { do_debug_attach, sizeof(struct otr_ioc_debug_attach), RUN },
+	[47] = { do_debug, sizeof(struct otr_ioc_debug), RUN },
 };
 
 static void tell(const struct otr_req *req, const struct otr_note *note)
@@ -473,6 +491,7 @@ static const struct file_operations run_fops = {
 	.open = run_open,
 	.release = run_release,
 	.mmap = otr_ctx_mmap,
+	.poll = otr_debug_poll,
 	.unlocked_ioctl = run_ioctl,
 };
 

@@ -160,6 +160,8 @@ static void unlink_context(struct otr_context *c)
 	struct otr_partition *p = c->p;
 
 	otr_slots_free(c);
+	if (c->has_debug_page)
+		otr_ctx_page_free(p, c->debug_page);
 	otr_ctx_page_free(p, c->mailbox_page);
 	otr_ctx_page_free(p, c->private_page);
 	mutex_lock(&p->ctx_lock);
@@ -254,6 +256,36 @@ void otr_ctx_crashed(struct otr_partition *p)
 	mutex_unlock(&p->ctx_lock);
 }
 
+/* Whether there is such a program. */
+bool otr_ctx_debug_event(struct otr_partition *p, u32 id)
+{
+	struct otr_context *c = find(p, id);
+
+	if (!c)
+		return false;
+	WRITE_ONCE(c->debug_event, true);
+	wake_up_all(&c->wait);
+	otr_ctx_put(c);
+	return true;
+}
+
+/* The program of p whose proxy is pid, with a reference; NULL. */
+struct otr_context *otr_ctx_of_pid(struct otr_partition *p, struct pid *pid)
+{
+	struct otr_context *c;
+
+	mutex_lock(&p->ctx_lock);
+	list_for_each_entry(c, &p->contexts, link) {
+		if (c->pid == pid && !otr_ctx_over(c)) {
+			kref_get(&c->ref);
+			mutex_unlock(&p->ctx_lock);
+			return c;
+		}
+	}
+	mutex_unlock(&p->ctx_lock);
+	return NULL;
+}
+
 static bool is_stopped(struct otr_context *c)
 {
 	struct task_struct *t;
@@ -344,6 +376,7 @@ static struct otr_context *ctx_alloc(struct otr_partition *p, struct inode *inod
 	init_rwsem(&c->life);
 	mutex_init(&c->twin_lock);
 	init_waitqueue_head(&c->wait);
+	mutex_init(&c->debug_lock);
 	INIT_WORK(&c->release_work, release_work);
 	INIT_WORK(&c->stop_work, otr_ctx_stop_work);
 	otr_zap_init(c);
@@ -481,7 +514,8 @@ int otr_ctx_attach(struct file *file, struct otr_ioc_attach *req, struct otr_not
 
 	if (mutex_lock_killable(&f->lock))
 		return -EINTR;
-	ret = f->ctx ? otr_refuse(note, -EBUSY, "this file is a context already") : attach(f, req, note);
+	ret = f->ctx || f->debugs ? otr_refuse(note, -EBUSY, "this file is in use already") :
+				    attach(f, req, note);
 	mutex_unlock(&f->lock);
 	return ret;
 }
@@ -537,6 +571,7 @@ void otr_ctx_close(struct file *file)
 {
 	struct otr_file *f = file->private_data;
 
+	otr_debug_close(f);
 	if (f->ctx) {
 		otr_ctx_begin_release(f->ctx);
 		otr_ctx_put(f->ctx);

@@ -7,12 +7,14 @@
  *   ctx_zap.c   removal of translations, and what Linux still pins
  *   ctx_file.c  files that the program maps
  *   ctx_share.c memory of Linux's that it shares
+ *   ctx_debug.c a debugger
  */
 #ifndef OUTRIGGER_CTX_H
 #define OUTRIGGER_CTX_H
 
 #include <linux/mmu_notifier.h>
 
+#include "abi/debug.h"
 #include "outrigger.h"
 
 #define OTR_CTX_SLOT_PAGES 128u      /* 4096 threads */
@@ -90,6 +92,13 @@ struct otr_context {
 	struct mutex grant_lock;
 	struct xarray grants;        /* by page number: pfn; grant_lock */
 
+	/* A debugger; see ctx_debug.c */
+	struct mutex debug_lock;
+	bool debugged;               /* debug_lock; by one file */
+	bool has_debug_page;         /* debug_lock; until the release */
+	u32 debug_page;
+	bool debug_event;            /* something stopped; any context */
+
 	/* Zaps; see ctx_zap.c */
 	struct rw_semaphore zap_lock;
 	struct xarray frames;        /* by page number: pfn << 1 | huge */
@@ -111,6 +120,7 @@ struct otr_file {
 	struct mutex lock;           /* attach once */
 	struct inode *inode;
 	struct otr_context *ctx;
+	struct otr_context *debugs;  /* with a reference; then ctx is NULL */
 };
 
 /* ctx.c. The file's context with `life` held for reading, or an error. */
@@ -120,6 +130,7 @@ void otr_ctx_get(struct otr_context *c);
 void otr_ctx_put(struct otr_context *c);
 void otr_ctx_begin_release(struct otr_context *c);
 bool otr_ctx_kill(struct otr_context *c);
+struct otr_context *otr_ctx_of_pid(struct otr_partition *p, struct pid *pid);
 int otr_ctx_page_alloc(struct otr_partition *p, u32 *page);
 void otr_ctx_page_free(struct otr_partition *p, u32 page);
 void *otr_ctx_page(struct otr_partition *p, u32 page);
@@ -142,6 +153,9 @@ int otr_fetch_run(struct otr_context *c, u32 index);
 void otr_share_init(struct otr_context *c);
 void otr_share_end(struct otr_context *c);
 void otr_share_fini(struct otr_context *c);
+
+/* ctx_debug.c */
+void otr_debug_close(struct otr_file *f);
 
 /* ctx_zap.c */
 void otr_zap_init(struct otr_context *c);

@@ -385,6 +385,10 @@ int otr_ctx_file(struct file *file, struct otr_ioc_file *req, struct otr_note *n
 int otr_ctx_inherit(struct file *file, struct otr_ioc_inherit *req, struct otr_note *note);
 int otr_ctx_fetch(struct file *file, u32 index, struct otr_note *note);
 int otr_ctx_file_name(struct file *file, struct otr_ioc_file_name *req, struct otr_note *note);
+bool otr_ctx_debug_event(struct otr_partition *p, u32 id);
+int otr_debug_attach(struct file *file, struct otr_ioc_debug_attach *req, struct otr_note *note);
+int otr_debug(struct file *file, struct otr_ioc_debug *req, struct otr_note *note);
+__poll_t otr_debug_poll(struct file *file, struct poll_table_struct *table);
 int otr_ctx_die(struct file *file, const struct otr_ioc_die *req, struct otr_note *note);
 int otr_ctx_grant(struct file *file, struct otr_ioc_grant *req, struct otr_note *note);
 int otr_ctx_stop(struct file *file, bool stop, struct otr_note *note);

@@ -8,6 +8,7 @@
 #include "cokernel/lib/errno.h"
 #include "cokernel/mm/mm.h"
 #include "libpoxis/calls.h"
+#include "libpoxis/debug.h"
 #include "libpoxis/facts.h"
 #include "libpoxis/fork.h"
 #include "libpoxis/futex.h"
@@ -220,5 +221,11 @@ bool syscall_dispatch(struct regs *r)
 		r->rip -= 2;
 		r->rax = r->error;
 	}
-	return r->rcx == r->rip && r->r11 == r->rflags && !(r->rflags & RFLAGS_TF);
+	if (likely(r->rcx == r->rip && r->r11 == r->rflags && !(r->rflags & RFLAGS_TF)))
+		return true;
+	if (r->rflags & RFLAGS_TF) {
+		debug_step_call(t, r);
+		trap_user_return(r);
+	}
+	return false;
 }

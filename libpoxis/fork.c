@@ -15,6 +15,7 @@
 #include "cokernel/lib/errno.h"
 #include "cokernel/lib/string.h"
 #include "cokernel/mm/mm.h"
+#include "libpoxis/debug.h"
 #include "libpoxis/mapfile.h"
 #include "libpoxis/process.h"
 #include "libpoxis/robust.h"
@@ -145,6 +146,8 @@ static void copy_thread(struct thread *t, const struct thread *from)
 
 	*thread_regs(t) = *thread_regs((struct thread *)from);
 	thread_regs(t)->rax = 0;
+	if (from->stepping)
+		thread_regs(t)->rflags &= ~RFLAGS_TF;
 	if (q->stack)
 		thread_regs(t)->rsp = q->stack;
 	memcpy(t->fpu, from->fpu, cpu_features.xsave_bytes);
@@ -228,6 +231,8 @@ int fork_start(struct process *p, uint64_t token)
 		vfork_borrow(p, parent);
 	else if (!err)
 		err = take_copy(p, parent, token);
+	if (!err)
+		debug_fork(p->lender ? p->lender : parent, p);
 	if (!err)
 		err = thread_make_user(t, p->lender ? p->lender->mm : p->mm);
 	if (err)
@@ -318,6 +323,7 @@ static int64_t exec(struct regs *r, const uint64_t arg[6])
 	t->fs_base = t->gs_base = 0;
 	wrmsr(MSR_FS_BASE, 0);
 	wrmsr(MSR_KERNEL_GS_BASE, 0);
+	debug_exec(t);
 	return 0;
 dead:
 	process_kill(p, SIGKILL);

@@ -23,7 +23,8 @@ void hold_all(struct process *p)
 	spin_lock(&p->lock);
 	p->holding = true;
 	list_for_each(t, &p->threads, process_link) {
-		if (t == current_thread())
+		/* One that is held already would wake up for nothing. */
+		if (t == current_thread() || t->held)
 			continue;
 		t->held = true;
 		thread_notify(t, WORK_HOLD);
@@ -31,7 +32,7 @@ void hold_all(struct process *p)
 	spin_unlock(&p->lock);
 }
 
-static bool settled(struct process *p)
+bool hold_is_settled(struct process *p)
 {
 	struct thread *t;
 	bool all = true;
@@ -47,7 +48,7 @@ int hold_settle(struct process *p)
 {
 	uint64_t end = clock_uptime_ns() + SETTLE_NS;
 
-	while (!settled(p)) {
+	while (!hold_is_settled(p)) {
 		if (clock_uptime_ns() > end || thread_killed(current_thread()))
 			return -ETIMEDOUT;
 		thread_park_until(clock_uptime_ns() + SETTLE_LOOK_NS);
@@ -115,7 +116,7 @@ uint32_t hold_describe_next(struct process *p, uint32_t after, struct otr_thread
 	uint32_t tid = 0;
 
 	/* What this CPU's registers have of the caller's. */
-	if (current_thread()->fpu)
+	if (current_thread()->fpu && current_thread()->process == p)
 		fork_save_user(current_thread());
 	spin_lock(&p->lock);
 	list_for_each(t, &p->threads, process_link)

@@ -17,6 +17,8 @@ struct thread;
 void hold_all(struct process *p);
 /* Waits until none of them runs any more; -ETIMEDOUT after two seconds. */
 int hold_settle(struct process *p);
+/* None of them runs now. */
+bool hold_is_settled(struct process *p);
 /* From process_work(): waits while the thread is held. */
 void hold_here(struct thread *t);
 /* The first thread of p in order of tid whose tid is above `after`, described: its

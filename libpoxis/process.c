@@ -9,6 +9,7 @@
 #include "cokernel/lib/string.h"
 #include "cokernel/mm/kmem.h"
 #include "cokernel/mm/mm.h"
+#include "libpoxis/debug.h"
 #include "libpoxis/fork.h"
 #include "libpoxis/futex.h"
 #include "libpoxis/hold.h"
@@ -99,6 +100,7 @@ void process_put(struct process *p)
 	for (uint32_t i = 0; i < p->slot_page_count; i++)
 		slot_page_remove(p->slot_pages[i]);
 	usage_free(p);
+	kmem_free(p->debug);
 	kmem_free(p->slot_pages);
 	kmem_free(p);
 }
@@ -484,6 +486,8 @@ void process_work(struct thread *t, struct regs *r)
 		rseq_resume(t, r);
 	if (work & WORK_SIGNAL)
 		signal_deliver(t, r);
+	if (work & WORK_STEP)
+		debug_step(t, r);
 }
 
 /* ---- Memory ---- */

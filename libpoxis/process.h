@@ -16,6 +16,7 @@
 #include "cokernel/sched/thread.h"
 #include "libpoxis/signal.h"
 
+struct debug;
 struct mm;
 struct slot;
 struct vfork;
@@ -38,6 +39,7 @@ struct process {
 	uint64_t *slot_pages;
 	uint32_t slot_page_count;
 	bool started;
+	struct debug *debug;        /* NULL: no debugger; lock */
 	bool holding;               /* new threads are held too: hold.c */
 	bool dumping;               /* a thread writes the core file: core.c */
 	bool dying;                 /* exit_status is final */

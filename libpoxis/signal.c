@@ -7,6 +7,7 @@
 #include "cokernel/mm/kmem.h"
 #include "cokernel/sched/thread.h"
 #include "libpoxis/core.h"
+#include "libpoxis/debug.h"
 #include "libpoxis/dispatch.h"
 #include "libpoxis/process.h"
 #include "libpoxis/slot.h"
@@ -301,8 +302,16 @@ int64_t sys_sigaltstack(struct regs *r)
 
 void signal_fault(struct thread *t, struct regs *r, int number, int code, uint64_t addr)
 {
-	struct process *p = t->process;
 	struct signal_info info = { .number = number, .code = code, .fields = { addr } };
+
+	if (likely(!load_relaxed(&t->process->debug)) || debug_signal(t, &info))
+		signal_force(t, r, &info);
+}
+
+void signal_force(struct thread *t, struct regs *r, const struct signal_info *info)
+{
+	struct process *p = t->process;
+	int number = info->number;
 	uint64_t handler;
 	bool handled;
 
@@ -310,13 +319,13 @@ void signal_fault(struct thread *t, struct regs *r, int number, int code, uint64
 	handler = p->action[number - 1].handler;
 	/* As Linux: a fault that is ignored or blocked kills. */
 	handled = handler != SIG_DFL && handler != SIG_IGN && !(t->sigmask & bit(number)) &&
-		  !queue(t, &info);
+		  !queue(t, info);
 	spin_unlock(&p->lock);
 	if (handled || thread_killed(t))
 		return;
 	log_info("%s[%u]: signal %d at ip %#lx sp %#lx, address %#lx, error %#lx", p->comm, t->tid,
-		 number, r->rip, r->rsp, addr, r->error);
-	core_die(t, &info);
+		 number, r->rip, r->rsp, info->fields[0], r->error);
+	core_die(t, info);
 }
 
 /* ---- Delivery ---- */
@@ -353,7 +362,19 @@ void signal_deliver(struct thread *t, struct regs *r)
 		}
 		list_remove(&s->link);
 		t->signal_count--;
+		if (unlikely(p->debug) && !s->info.pad) {
+			bool wanted;
+
+			spin_unlock(&p->lock);
+			wanted = debug_signal(t, &s->info);
+			if (!wanted || thread_killed(t)) {
+				kmem_free(s);
+				continue;
+			}
+			spin_lock(&p->lock);
+		}
 		info = s->info;
+		info.pad = 0;
 		a = p->action[info.number - 1];
 		/* Linux gave it to a handler before the program took that away. */
 		if (a.handler <= SIG_IGN && p->former[info.number - 1].handler > SIG_IGN)

@@ -29,7 +29,8 @@ struct signal_action {
 	uint64_t handler, flags, restorer, mask;
 };
 
-/* siginfo_t, its first 48 bytes; the rest is zero. */
+/* siginfo_t, its first 48 bytes; the rest is zero. pad: 0, or while it is here: */
+#define SIGNAL_SHOWN 1          /* a debugger has seen it and wants it delivered */
 struct signal_info {
 	int32_t number, error, code, pad;
 	uint64_t fields[4];
@@ -56,6 +57,8 @@ void signal_take(struct process *p, struct slot *s);
 /* A fault of the current thread: queues it, or kills the program where the
  * program does not handle it. code: si_code. */
 void signal_fault(struct thread *t, struct regs *r, int number, int code, uint64_t addr);
+/* The same when a debugger has had its say. */
+void signal_force(struct thread *t, struct regs *r, const struct signal_info *info);
 /* WORK_SIGNAL before a return to user mode: sets up handlers' frames. */
 void signal_deliver(struct thread *t, struct regs *r);
 /* The mask of a thread that starts goes to its twin. */

@@ -87,6 +87,8 @@ static int64_t make_thread(struct regs *r, const struct clone_args *a)
 		t->clear_tid = a->child_tid;
 	*thread_regs(t) = *r;
 	thread_regs(t)->rax = 0;
+	if (me->stepping)
+		thread_regs(t)->rflags &= ~RFLAGS_TF;
 	if (a->stack)
 		thread_regs(t)->rsp = a->stack + a->stack_size;
 	if (a->flags & CLONE_PARENT_SETTID && user_write(a->parent_tid, &t->tid, sizeof(t->tid))) {

@@ -5,6 +5,7 @@
 #include "cokernel/lib/errno.h"
 #include "cokernel/mm/kmem.h"
 #include "cokernel/mm/mm.h"
+#include "libpoxis/debug.h"
 #include "libpoxis/process.h"
 
 #define ZAP_WAIT_NS 2000000000ull
@@ -106,6 +107,7 @@ static bool end_debt(struct process *p, enum mm_return how)
 		return false;
 	p->indebted = NULL;
 	mm_lend_end(lender->mm);
+	debug_vfork_end(lender);
 	process_put(lender);
 	return true;
 }

@@ -10,6 +10,7 @@
 #include "cokernel/mm/kvm.h"
 #include "cokernel/mm/mm.h"
 #include "cokernel/mm/phys.h"
+#include "libpoxis/debug.h"
 #include "libpoxis/process.h"
 #include "libpoxis/vfork.h"
 
@@ -66,6 +67,21 @@ static int64_t proc_fault(const struct otr_msg *m, uint64_t *result)
 	return err;
 }
 
+/* A page that only the host has as well. */
+static int64_t proc_debug(const struct otr_msg *m, uint64_t *result)
+{
+	const uint64_t arg[3] = { m->arg[3], m->arg[4], m->arg[5] };
+	struct process *p;
+	int64_t ret = with_process(m, &p);
+
+	if (ret)
+		return ret;
+	ret = debug_request(p, m->arg[1], arg, host_context_page(m->arg[2]));
+	process_put(p);
+	*result = ret > 0 ? (uint64_t)ret : 0;
+	return ret < 0 ? ret : 0;
+}
+
 bool control_message_now(const struct otr_msg *m)
 {
 	int64_t err = 0;
@@ -80,6 +96,9 @@ bool control_message_now(const struct otr_msg *m)
 		break;
 	case OTR_MSG_PROC_FAULT:
 		err = proc_fault(m, &result);
+		break;
+	case OTR_MSG_DEBUG:
+		err = proc_debug(m, &result);
 		break;
 	case OTR_MSG_GRANT:
 		err = with_process(m, &p);

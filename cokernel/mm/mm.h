@@ -224,6 +224,12 @@ bool mm_fetch_lend(struct mm *mm, uint32_t index, struct mm *via);
  * host has detached the child, and reads nothing. */
 enum mm_return { MM_RETURN_DONE, MM_RETURN_ALL, MM_RETURN_OVER };
 bool mm_fetch_return(struct mm *mm, struct mm *via, enum mm_return how);
+/* poke.c, for debuggers: one byte, whatever the program may do there. Private memory
+ * only; a page that others have too is copied. -EFAULT; -EAGAIN: it has to be read by the
+ * host first, or is being moved; -ENOMEM. */
+int mm_poke(struct mm *mm, uint64_t va, uint8_t value, uint8_t *was);
+/* -EFAULT also where no page is there yet. */
+int mm_peek(struct mm *mm, uint64_t va, uint8_t *value);
 /* file.c. The file of that number, with one more user; NULL without memory. */
 struct mapped_file *mm_file_get(struct mm *mm, uint32_t number);
 void mm_file_put(struct mm *mm, struct mapped_file *f);

@@ -25,6 +25,7 @@ struct slot;
 #define WORK_SIGNAL (1u << 2)
 #define WORK_RSEQ   (1u << 3)   /* it lost the CPU: rseq.c */
 #define WORK_HOLD   (1u << 4)   /* look at `held`: hold.c */
+#define WORK_STEP   (1u << 5)   /* one instruction, for a debugger: debug.c */
 
 enum { PARK_RUNNING, PARK_TOKEN, PARK_PARKING, PARK_PARKED };
 
@@ -76,6 +77,8 @@ struct thread {
 	bool held;
 	bool at_border;             /* and there: its registers may be written */
 	const struct signal_info *stopped_by;   /* what a core file or a debugger is told */
+	uint32_t debug_answer;      /* the signal that the debugger gives it */
+	uint8_t stepping;           /* a debugger set TF: 1, it waits for the trap, 2: no longer */
 	uint64_t fork_token;        /* not 0: waits in fork; process->lock */
 	const struct fork_request *fork;
 	struct mm *fork_copy;       /* the child's memory, until it takes it */

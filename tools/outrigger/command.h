@@ -28,6 +28,7 @@ int command_top(int argc, char **argv);                         /* top.c */
 int command_log(int argc, char **argv);                         /* log.c */
 int command_console(int argc, char **argv);
 int command_dump(int argc, char **argv);                        /* dump.c */
+int command_gdb(int argc, char **argv);                         /* gdb.c */
 int command_check(int argc, char **argv);                       /* check.c */
 
 /* main.c. Prints o->error and returns 1, the exit status. */

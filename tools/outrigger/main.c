@@ -22,6 +22,7 @@ static const struct command commands[] = {
 	{ "load", command_load, "NAME [--image FILE] [--append ARGS]", "load an image for later" },
 	{ "boot", command_boot, "NAME [--image FILE] [--append ARGS]", "boot an image on it" },
 	{ "run", command_run, "NAME [-e VAR=VALUE] [--] PROGRAM [ARG...]", "run a program in it" },
+	{ "gdb", command_gdb, "[NAME] PID [-- GDB-ARG...]", "debug a program in one" },
 	{ "list", command_list, "[--json]", "all partitions" },
 	{ "inspect", command_inspect, "NAME [--json]", "everything about one" },
 	{ "ps", command_ps, "[NAME] [--json]", "programs in partitions" },

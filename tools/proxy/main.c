@@ -17,9 +17,8 @@
 #define OWN_FAILURE 125
 
 struct run_args {
-	const char *partition;
 	char **program;             /* the rest of argv */
-	struct trace_options trace;
+	struct proxy_options how;
 };
 
 static _Noreturn void usage(const struct argp_state *state, const char *fmt, ...)
@@ -46,20 +45,24 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			argp_failure(state, OWN_FAILURE, 0, "out of memory");
 		return 0;
 	case 't':
-		a->trace.lines = true;
+		a->how.trace.lines = true;
 		return 0;
 	case 's':
-		a->trace.summary = true;
+		a->how.trace.summary = true;
 		return 0;
 	case 'j':
-		a->trace.json = true;
+		a->how.trace.json = true;
+		return 0;
+	case 'g':
+		a->how.debug = true;
+		a->how.gdb = arg;
 		return 0;
 	case 'o':
-		a->trace.output = arg;
+		a->how.trace.output = arg;
 		return 0;
 	case ARGP_KEY_ARG:
-		if (!a->partition) {
-			a->partition = arg;
+		if (!a->how.partition) {
+			a->how.partition = arg;
 			return 0;
 		}
 		/* The program's own options are not ours. */
@@ -68,7 +71,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_END:
 		if (!a->program)
-			usage(state, a->partition ? "the program to run is missing" :
+			usage(state, a->how.partition ? "the program to run is missing" :
 			      "the partition's name and the program to run are missing");
 		return 0;
 	}
@@ -79,6 +82,8 @@ int main(int argc, char **argv)
 {
 	static const struct argp_option options[] = {
 		{ "env", 'e', "VAR=VALUE", 0, "set a variable in the program's environment; repeatable", 0 },
+		{ "gdb", 'g', "ADDRESS", OPTION_ARG_OPTIONAL, "let it wait for gdb before its first instruction: at "
+		  "a Unix socket (a path; one is made) or a TCP port ([HOST:]PORT)", 0 },
 		{ "trace", 't', 0, 0, "write each system call of the program as strace does, and where it "
 		  "was done", 0 },
 		{ "summary", 's', 0, 0, "write a table of its system calls when it has ended", 0 },
@@ -100,7 +105,7 @@ int main(int argc, char **argv)
 	setlocale(LC_ALL, "");
 	argp_err_exit_status = OWN_FAILURE;
 	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &a);
-	ret = proxy_run(&o, a.partition, &a.trace, a.program, environ);
+	ret = proxy_run(&o, &a.how, a.program, environ);
 	fprintf(stderr, "outrigger: %s\n", o.error);
 	return ret;
 }

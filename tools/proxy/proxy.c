@@ -226,15 +226,14 @@ int proxy_reattach(struct proxy *p, uint64_t token, struct twin **first)
 	return ret;
 }
 
-int proxy_run(struct outrigger *o, const char *partition, const struct trace_options *trace, char **argv,
-	      char **envp)
+int proxy_run(struct outrigger *o, const struct proxy_options *how, char **argv, char **envp)
 {
 	static struct proxy proxy;  /* outlives this function: other threads use it */
 	struct proxy *p = &proxy;
 	static struct twin main_twin;
 	int ret;
 
-	p->partition = partition;
+	p->partition = how->partition;
 	p->state_fd = -1;
 	p->spins = may_spin();
 	pthread_mutex_init(&p->lock, NULL);
@@ -244,13 +243,15 @@ int proxy_run(struct outrigger *o, const char *partition, const struct trace_opt
 	ret = program_open(o, &p->program, argv, envp);
 	if (ret)
 		return ret == -ENOENT ? 127 : 126;
-	ret = trace_start(&p->o, trace);
+	ret = trace_start(&p->o, &how->trace);
 	if (!ret)
 		ret = outrigger_open_run(&p->o);
 	if (!ret) {
 		p->o.fd = hide_fd(p->o.fd);
 		ret = attach(p, 0);
 	}
+	if (!ret && how->debug)
+		ret = debug_start(p, how->gdb);
 	if (!ret)
 		ret = serve_join(p, &p->o, &main_twin);
 	if (!ret)

@@ -17,6 +17,7 @@
  *   signal.c    signals, on their way to the program's handlers
  *   trace.c, trace_format.c   --trace and --summary
  *   core.c, core_file.c, core_name.c   a program's core file
+ *   debug.c     a program that waits for gdb
  *   hide.c      keeps the proxy's own descriptors out of the program's way
  */
 #ifndef PROXY_PROXY_H
@@ -70,10 +71,16 @@ struct twin {
 /* The calling thread's, NULL if it is no twin. */
 extern __thread struct twin *proxy_twin;
 
+struct proxy_options {
+	const char *partition;
+	struct trace_options trace;
+	bool debug;                 /* before it begins, wait for gdb at this address, see tools/gdb/ */
+	const char *gdb;            /* listen.h; NULL: a Unix socket */
+};
+
 /* Runs argv in the partition with envp. Returns only if it did not start: 125
  * for failures of our own, 126, 127 as a shell; the sentence is in o->error. */
-int proxy_run(struct outrigger *o, const char *partition, const struct trace_options *trace, char **argv,
-	      char **envp);
+int proxy_run(struct outrigger *o, const struct proxy_options *how, char **argv, char **envp);
 
 /* proxy.c: ends the process as the program ended. */
 _Noreturn void proxy_end(struct proxy *p, uint32_t wait_status);
@@ -136,6 +143,9 @@ long self_list(struct twin *t, int fd, uint64_t at, long bytes);
 
 /* core.c: OTR_CALL_CORE */
 long core_call(struct proxy *p, uint64_t what, uint64_t signal);
+
+/* debug.c: a server for gdb holds the program, which is attached and not started. */
+int debug_start(struct proxy *p, const char *address);
 
 /* title.c */
 void title_set(const struct program *p);

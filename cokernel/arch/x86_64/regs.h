@@ -7,6 +7,7 @@
 #include "cokernel/lib/types.h"
 
 #define REGS_VECTOR_SYSCALL 0x100u
+#define REGS_VECTOR_NONE    0x101u  /* a call that is not to be made again */
 
 struct regs {
 	uint64_t r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8;

@@ -12,6 +12,7 @@
 #include "cokernel/mm/kvm.h"
 #include "cokernel/mm/mm.h"
 #include "cokernel/sched/thread.h"
+#include "libpoxis/debug.h"
 #include "libpoxis/process.h"
 #include "libpoxis/signal.h"
 
@@ -105,6 +106,15 @@ static void exception(struct regs *r)
 	}
 	if (regs_from_user(r)) {
 		int number = signal_of(r->vector);
+
+		if (r->vector == TRAP_DEBUG) {
+			debug_trap(current_thread(), r);
+			return;
+		}
+		if (r->vector == TRAP_BREAKPOINT) {
+			debug_break(current_thread(), r);
+			return;
+		}
 
 		signal_fault(current_thread(), r, number, code_of(r),
 			     number == SIGFPE || number == SIGILL ? r->rip : 0);
