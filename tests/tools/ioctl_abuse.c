@@ -60,6 +60,10 @@ static const struct {
 	{ 41, sizeof(struct otr_ioc_slot), false, true },
 	{ 42, sizeof(struct otr_ioc_inherit), false, true },
 	{ 43, sizeof(struct otr_ioc_grant), false, true },
+	{ 44, sizeof(struct otr_ioc_file_name), false, true },
+	{ 45, sizeof(struct otr_ioc_die), false, true },
+	{ 46, sizeof(struct otr_ioc_debug_attach), false, true },
+	{ 47, sizeof(struct otr_ioc_debug), false, true },
 };
 
 static unsigned long number(unsigned int nr, unsigned int bytes)
@@ -272,6 +276,10 @@ static void contexts(int fd)
 	struct otr_ioc_wait w = { 0 };
 	struct otr_ioc_twin t = { 0 };
 	struct otr_ioc_attach a = { .name = "nobody-has-this-name" };
+	struct otr_ioc_file_name f = { 0 };
+	struct otr_ioc_die k = { 0 };
+	struct otr_ioc_debug_attach d = { .name = "nobody-has-this-name" };
+	struct otr_ioc_debug g = { .op = 1 };
 
 	want("wait without a context", CALL(fd, OTR_IOC_WAIT, &w), EINVAL);
 	want("kick without a context", CALL(fd, OTR_IOC_KICK, &s), EINVAL);
@@ -279,6 +287,25 @@ static void contexts(int fd)
 	want("start without a context", CALL(fd, OTR_IOC_START, &s), EINVAL);
 	want("twin without a context", CALL(fd, OTR_IOC_TWIN, &t), EINVAL);
 	want("attach to nothing", CALL(fd, OTR_IOC_ATTACH, &a), ENOENT);
+	a.flags = 2;
+	want("attach with an unknown flag", CALL(fd, OTR_IOC_ATTACH, &a), EINVAL);
+	a.flags = 0;
+	want("a file's name without a context", CALL(fd, OTR_IOC_FILE_NAME, &f), EINVAL);
+	want("dying of nothing", CALL(fd, OTR_IOC_DIE, &k), EINVAL);
+	k.status = 9;
+	want("dying without a context", CALL(fd, OTR_IOC_DIE, &k), EINVAL);
+	k.status = 0x109;
+	want("an exit status to die of", CALL(fd, OTR_IOC_DIE, &k), EINVAL);
+	want("debugging nothing", CALL(fd, OTR_IOC_DEBUG, &g), EINVAL);
+	want("debugging where nothing is", CALL(fd, OTR_IOC_DEBUG_ATTACH, &d), ENOENT);
+	strcpy(d.name, partition);
+	d.pid = (uint32_t)getpid();
+	want("debugging what is no program", CALL(fd, OTR_IOC_DEBUG_ATTACH, &d), ESRCH);
+	d.reserved = 1;
+	want("a reserved field", CALL(fd, OTR_IOC_DEBUG_ATTACH, &d), EINVAL);
+	memset(d.name, 'a', sizeof(d.name));
+	d.reserved = 0;
+	want("a name that does not end", CALL(fd, OTR_IOC_DEBUG_ATTACH, &d), EINVAL);
 	want("a mapping without a context",
 	     mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED ? -1 : 0, EINVAL);
 

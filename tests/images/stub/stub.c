@@ -248,6 +248,7 @@ void stub_interrupt(uint64_t vector, uint64_t rip)
 			halt(OTR_CPU_STOPPED);
 		}
 		cpu_status[i].foreign_count++;
+		PUBLISH(cpu_status[i].nmi_ack, STATUS(cpu_control[i].nmi));
 		return;
 	}
 	if (vector < 32) {
