@@ -44,6 +44,15 @@ setup() {
     [ -z "$(find "$TMPDIR" -name 'outrigger-vm.*')" ]
 }
 
+@test "a machine that does not boot in time is started again, twice" {
+    run --separate-stderr "$vm" --timeout 120 --boot-timeout 1 -- echo here
+    printf '%s\n' "$status" "$output" "$stderr"
+    [ "$status" -eq 0 ]
+    [ "$output" = here ]
+    [ "$stderr" = $'vm: Linux had not booted after 1 s; starting the machine again
+vm: Linux had not booted after 2 s; starting the machine again' ]
+}
+
 @test "a guest that panics is status 125 with the console's tail" {
     run --separate-stderr "$vm" --timeout 120 --keep-log "$BATS_TEST_TMPDIR/log" -- \
         bash -c 'echo before; echo c >/proc/sysrq-trigger'
@@ -83,6 +92,7 @@ setup() {
     done <<'END'
 --bogus 1 -- true
 --cpus none -- true
+--boot-timeout soon -- true
 --cpus 0 -- true
 --cpus 3 --nodes 2 -- true
 --memory many -- true
