@@ -167,23 +167,39 @@ static void *pinned(void *arg)
 	return NULL;
 }
 
+/* Refused with this error, and the CPU is no longer the program's. */
+static bool left(int err, int cpu)
+{
+	cpu_set_t all;
+
+	return err == EINVAL && !sched_getaffinity(0, sizeof(all), &all) && !CPU_ISSET(cpu, &all);
+}
+
 /* The thread runs on, and there unless the CPU left. */
-static bool arrives(struct pinned *p, int cpu)
+static bool arrives(struct pinned *p, int cpu, unsigned long *there)
 {
 	double end = now() + PATIENCE;
 	unsigned long from = p->rounds;
 	cpu_set_t to;
+	int err;
 
 	CPU_ZERO(&to);
 	CPU_SET(cpu, &to);
-	if (pthread_setaffinity_np(p->thread, sizeof(to), &to))
-		return true;    /* the CPU is gone already */
+	err = pthread_setaffinity_np(p->thread, sizeof(to), &to);
 	while (now() < end) {
-		if (p->rounds > from + 1 && (p->cpu == cpu || pthread_setaffinity_np(p->thread, sizeof(to), &to)))
-			return true;
+		if (p->rounds > from + 1) {
+			if (!err && p->cpu == cpu) {
+				++*there;
+				return true;
+			}
+			err = pthread_setaffinity_np(p->thread, sizeof(to), &to);
+			if (left(err, cpu))
+				return true;
+		}
 		sched_yield();
 	}
-	fprintf(stderr, "threads: sent to CPU %d, is on %d after %lu rounds\n", cpu, p->cpu, p->rounds - from);
+	fprintf(stderr, "threads: sent to CPU %d (%s), is on %d after %lu rounds\n", cpu,
+		err ? strerror(err) : "allowed", p->cpu, p->rounds - from);
 	return false;
 }
 
@@ -192,6 +208,7 @@ static int pin(double seconds)
 	cpu_set_t set;
 	int cpus[CPU_SETSIZE], count = 0, n;
 	struct pinned *p;
+	unsigned long there = 0;
 	unsigned next = 1;
 	bool right = true;
 
@@ -207,10 +224,11 @@ static int pin(double seconds)
 		if (pthread_create(&p[i].thread, NULL, pinned, p + i))
 			die("pthread_create");
 	for (until = now() + seconds; right && now() < until; next = next * 1103515245 + 12345)
-		right = arrives(p + next / 65536 % (unsigned)n, cpus[next / 8388608 % (unsigned)count]);
+		right = arrives(p + next / 65536 % (unsigned)n, cpus[next / 8388608 % (unsigned)count], &there);
 	over = true;
 	for (int i = 0; i < n; i++)
 		pthread_join(p[i].thread, NULL);
+	right = right && there;
 	printf("%s\n", right ? "right" : "wrong");
 	return !right;
 }

@@ -277,11 +277,7 @@ static int do_attach(struct file *file, union otr_any *a, struct otr_note *note)
 {
 	int ret = known(a->attach.flags, OTR_ATTACH_KILL, note);
 
-	if (ret)
-		return ret;
-	if (strnlen(a->attach.name, OTR_NAME_SIZE) == OTR_NAME_SIZE)
-		return otr_refuse(note, -ENAMETOOLONG, "the partition's name does not end");
-	return otr_ctx_attach(file, &a->attach, note);
+	return ret ? ret : otr_ctx_attach(file, &a->attach, note);
 }
 
 static int do_twin(struct file *file, union otr_any *a, struct otr_note *note)

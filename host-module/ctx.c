@@ -475,17 +475,12 @@ static int create_remote(struct otr_context *c, struct otr_note *note)
 
 static int attach(struct otr_file *f, struct otr_ioc_attach *req, struct otr_note *note)
 {
-	struct otr_partition *p = otr_partition_get(req->name);
+	struct otr_partition *p;
 	struct otr_context *c;
-	int ret;
+	int ret = otr_partition_get_to_run(req->name, &p, note);
 
-	if (!p)
-		return otr_refuse(note, -ENOENT, "there is no partition %s", req->name);
-	ret = otr_partition_may(p, 1);
-	if (ret) {
-		otr_refuse(note, ret, "no permission to run programs in %s", p->name);
-		goto put;
-	}
+	if (ret)
+		return ret;
 	ret = -ENOMEM;
 	c = ctx_alloc(p, f->inode);
 	if (!c)

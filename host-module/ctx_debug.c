@@ -90,18 +90,13 @@ static int begin(struct otr_context *c, struct otr_note *note)
 
 static int attach(struct otr_file *f, struct otr_ioc_debug_attach *req, struct otr_note *note)
 {
-	struct otr_partition *p = otr_partition_get(req->name);
+	struct otr_partition *p;
 	struct otr_context *c = NULL;
 	struct pid *pid;
-	int ret;
+	int ret = otr_partition_get_to_run(req->name, &p, note);
 
-	if (!p)
-		return otr_refuse(note, -ENOENT, "there is no partition %s", req->name);
-	ret = otr_partition_may(p, 1);
-	if (ret) {
-		otr_refuse(note, ret, "no permission to run programs in %s", p->name);
-		goto put;
-	}
+	if (ret)
+		return ret;
 	pid = find_get_pid(req->pid);
 	if (pid)
 		c = otr_ctx_of_pid(p, pid);
@@ -113,7 +108,6 @@ static int attach(struct otr_file *f, struct otr_ioc_debug_attach *req, struct o
 		otr_ctx_put(c);
 	else if (!ret)
 		f->debugs = c;
-put:
 	otr_partition_put(p);
 	return ret;
 }
@@ -123,8 +117,6 @@ int otr_debug_attach(struct file *file, struct otr_ioc_debug_attach *req, struct
 	struct otr_file *f = file->private_data;
 	int ret;
 
-	if (strnlen(req->name, sizeof(req->name)) == sizeof(req->name))
-		return otr_refuse(note, -EINVAL, "the name is too long");
 	if (mutex_lock_killable(&f->lock))
 		return -EINTR;
 	ret = f->ctx || f->debugs ? otr_refuse(note, -EBUSY, "this file is in use already") :

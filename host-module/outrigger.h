@@ -251,6 +251,9 @@ void otr_crash_status(struct otr_partition *p);
 /* Stops CPUs and everything that looks at the shared region. op_lock held. */
 void otr_partition_quiet(struct otr_partition *p);
 int otr_partition_may(struct otr_partition *p, u32 bits);
+/* The partition that the caller's request names, with a reference, if the caller may
+ * run programs there; 0 or -errno. name: from user space, OTR_NAME_SIZE bytes. */
+int otr_partition_get_to_run(const char *name, struct otr_partition **to, struct otr_note *note);
 int otr_partition_count(void);
 void otr_partitions_stop_all(const char *why);
 void otr_partitions_each(void (*fn)(struct otr_partition *p));

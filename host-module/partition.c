@@ -215,6 +215,26 @@ int otr_partition_may(struct otr_partition *p, u32 bits)
 	return (have & bits) == bits ? 0 : -EACCES;
 }
 
+int otr_partition_get_to_run(const char *name, struct otr_partition **to, struct otr_note *note)
+{
+	struct otr_partition *p;
+	int ret;
+
+	if (strnlen(name, OTR_NAME_SIZE) == OTR_NAME_SIZE)
+		return otr_refuse(note, -ENAMETOOLONG, "the partition's name does not end");
+	p = otr_partition_get(name);
+	if (!p)
+		return otr_refuse(note, -ENOENT, "there is no partition %s", name);
+	ret = otr_partition_may(p, 1);
+	if (ret) {
+		otr_refuse(note, ret, "no permission to run programs in %s", p->name);
+		otr_partition_put(p);
+		return ret;
+	}
+	*to = p;
+	return 0;
+}
+
 static int check_name(const char *name, struct otr_note *note)
 {
 	size_t i, n = strnlen(name, OTR_NAME_SIZE);

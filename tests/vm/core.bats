@@ -11,8 +11,6 @@ load partition
 setup_file() {
     load partition
     up p 2-3 256M
-    debuggee=$project/build/bin/debuggee
-    export debuggee
 }
 
 teardown_file() {

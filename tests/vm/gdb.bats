@@ -12,8 +12,6 @@ setup_file() {
     load partition
     command -v gdb >/dev/null || skip "gdb is not installed"
     up p 2-3 256M
-    debuggee=$project/build/bin/debuggee
-    export debuggee
 }
 
 teardown_file() {
@@ -37,6 +35,16 @@ begin() {
     outrigger run p -- "$debuggee" "$@" >out 2>&1 3>&- &
     pid=$!
     eventually 20 grep -q ready out
+}
+
+# ends STATUS [TEXT]: so it ended, and it had written that.
+ends() {
+    local status=0
+    wait "$pid" || status=$?
+    pid=
+    echo "ended with $status, wrote: $(cat out)"
+    [ "$status" -eq "$1" ]
+    [ $# -lt 2 ] || grep -q "$2" out
 }
 
 # on COMMAND...: what gdb says when it is attached to $pid and gets these.
@@ -70,9 +78,7 @@ says() { # TEXT...: $output has each of them
     run on 'p greeting' "set var greeting[0] = 'j'" 'p greeting' 'p $rsp' 'p $mxcsr' 'info registers rip fs_base' detach
     says '"hello' '"jello' '(void *) 0x' '[ IM DM ZM OM UM PM ]' 'detached'
     run on 'set var stop = 1' detach
-    wait "$pid" || [ $? -eq 7 ]
-    grep 'stop 1 greeting jello' out
-    pid=
+    ends 7 'stop 1 greeting jello'
 }
 
 @test "breakpoints, arguments, stepping, watching" {
@@ -80,13 +86,11 @@ says() { # TEXT...: $output has each of them
     run on 'break tick' continue bt 'p n' finish continue next 'p ticks > 0' stepi stepi 'x/i $pc' \
         'info breakpoints' 'delete' 'set var stop = 1' detach
     says 'hit Breakpoint 1' 'tick (n=' 'in count ()' 'Value returned' 'breakpoint already hit'
-    wait "$pid" || [ $? -eq 7 ]
+    ends 7
     begin count
     run on 'break tick' continue delete 'set can-use-hw-watchpoints 0' 'watch ticks' continue 'p $_siginfo.si_signo' delete 'set var stop = 5' detach
     says 'atchpoint 2: ticks' 'Old value' 'New value'
-    wait "$pid" || [ $? -eq 7 ]
-    grep 'stop 5' out
-    pid=
+    ends 7 'stop 5'
 }
 
 @test "stepping one thread, over calls that Linux does, and calling a function" {
@@ -94,9 +98,7 @@ says() { # TEXT...: $output has each of them
     run on 'break tick' continue delete 'p tick(5)' 'set scheduler-locking on' 'next' next next next bt \
         'set scheduler-locking off' 'p $orig_rax' 'set var stop = 2' detach
     says ' = 6' 'count ()'
-    wait "$pid" || [ $? -eq 7 ]
-    grep 'stop 2' out
-    pid=
+    ends 7 'stop 2'
 }
 
 @test "an interrupt stops what runs, and it goes on" {
@@ -116,17 +118,14 @@ out = g.communicate("info threads\nset var stop = 3\ndetach\nquit\n", timeout=50
 print(out)
 PY
     says 'received signal SIGINT' 'detached'
-    wait "$pid" || [ $? -eq 7 ]
-    grep 'stop 3' out
-    pid=
+    ends 7 'stop 3'
 }
 
 @test "signals come to gdb first, and go on as it says" {
     begin count
     run on "shell (sleep 2; kill -USR1 $pid) >/dev/null 2>&1 &" continue 'p got_signal' 'break tick' continue 'p got_signal' delete 'set var stop = 4' detach
     says 'received signal SIGUSR1' '$1 = 0' '$2 = 10'
-    wait "$pid" || [ $? -eq 7 ]
-    pid=
+    ends 7
 }
 
 @test "a crash is seen before it kills, and leaves its core" {
@@ -138,9 +137,8 @@ PY
     run timeout 100 gdb -nx -batch -ex 'set debuginfod enabled off' -ex "target remote $dir/gdb.sock" \
         -ex 'break main' -ex continue -ex 'p argc' -ex 'info sharedlibrary' -ex continue -ex bt -ex continue
     says 'Breakpoint 1, main (argc=2' 'libc.so.6' 'received signal SIGSEGV' 'crash_here' 'terminated with signal SIGSEGV'
-    wait "$pid" || [ $? -eq 139 ]
+    ends 139
     [ -s core ]
-    pid=
 }
 
 @test "started for gdb: forks and execve while there are breakpoints, exit status" {
@@ -150,10 +148,8 @@ PY
     run timeout 100 gdb -nx -batch -ex 'set debuginfod enabled off' -ex "target remote 127.0.0.1:4711" \
         -ex 'break tick' -ex continue -ex 'set var stop = 1' -ex 'continue' -ex 'info inferiors' -ex continue
     says 'hit Breakpoint 1' 'executing new program' 'exited normally'
-    wait "$pid"
-    grep 'child 0x300' out
+    ends 0 'child 0x300'
     grep replaced out
-    pid=
 }
 
 @test "gdb kills what it started; a debugger that dies lets the program go on" {
@@ -161,7 +157,7 @@ PY
     pid=$!
     eventually 10 test -S gdb.sock
     run timeout 60 gdb -nx -batch -ex 'set debuginfod enabled off' -ex "target remote $dir/gdb.sock" -ex kill
-    wait "$pid" || [ $? -eq 137 ]
+    ends 137
     begin count
     # The server dies with breakpoints in and the program held, gdb with it.
     mkfifo hold
@@ -186,9 +182,7 @@ PY
     after=$(sed -n 's/^\$1 = //p' <<<"$output")
     echo "$before $after"
     [ "$after" -gt "$before" ]
-    wait "$pid" || [ $? -eq 7 ]
-    grep 'stop 6' out
-    pid=
+    ends 7 'stop 6'
 }
 
 @test "refusals: another user's program, two debuggers, no such program; nonsense for packets" {
@@ -223,7 +217,5 @@ PY
     echo "$output"
     [ "$status" -eq 0 ]
     run on 'p greeting' 'set var stop = 8' detach
-    wait "$pid" || [ $? -eq 7 ]
-    grep 'stop 8' out
-    pid=
+    ends 7 'stop 8'
 }

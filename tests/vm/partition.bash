@@ -4,6 +4,7 @@
 project=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
 image=$project/build/outrigger.elf
 apps=$project/build/apps
+debuggee=$project/build/bin/debuggee
 class=/sys/class/outrigger
 
 # up NAME CPUS MEMORY: a booted partition.

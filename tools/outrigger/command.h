@@ -10,6 +10,7 @@
 #include <argp.h>
 
 #include "loader/outrigger.h"
+#include "tools/outrigger/usage.h"
 
 int command_run(int argc, char **argv);                         /* run.c */
 int command_create(int argc, char **argv);                      /* create.c */
@@ -35,10 +36,6 @@ int command_check(int argc, char **argv);                       /* check.c */
 int command_fail(const struct outrigger *o);
 /* Opens the administration node: 0, or the exit status. */
 int command_open(struct outrigger *o);
-
-/* Complains about wrong usage in one line, and ends. */
-_Noreturn void command_usage(const struct argp_state *state, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
 
 /* The path of a file beside this program (NAME relative to its folder): false if
  * there is none. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The `outrigger` command: finds the subcommand; the table is the list. */
 #include <locale.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,18 +49,6 @@ int command_open(struct outrigger *o)
 {
 	o->fd = -1;
 	return outrigger_open(o, true) ? command_fail(o) : 0;
-}
-
-void command_usage(const struct argp_state *state, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	fprintf(stderr, "outrigger: ");
-	vfprintf(stderr, fmt, ap);
-	fprintf(stderr, "; see %s --help\n", state->name);
-	va_end(ap);
-	exit(argp_err_exit_status);
 }
 
 bool command_beside(const char *name, char *to, size_t bytes)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The proxy behind `outrigger run`, a program of its own; main.c says why it is static.
-PROXY_SRC := $(filter-out %_test.c %_app.c,$(wildcard tools/proxy/*.c tools/gdb/*.c))
+PROXY_SRC := $(filter-out %_test.c %_app.c,$(wildcard tools/proxy/*.c tools/gdb/*.c) tools/outrigger/usage.c)
 $(eval $(call user_program,outrigger-run,$(PROXY_SRC),-static-pie $(LOADER_LIB) -ljson-c -lm))
 $(O)/bin/outrigger-run: $(LOADER_LIB)
 

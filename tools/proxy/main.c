@@ -6,12 +6,12 @@
  */
 #include <argp.h>
 #include <locale.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "tools/outrigger/usage.h"
 #include "tools/proxy/proxy.h"
 
 #define OWN_FAILURE 125
@@ -21,18 +21,6 @@ struct run_args {
 	struct proxy_options how;
 };
 
-static _Noreturn void usage(const struct argp_state *state, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	fprintf(stderr, "outrigger: ");
-	vfprintf(stderr, fmt, ap);
-	fprintf(stderr, "; see %s --help\n", state->name);
-	va_end(ap);
-	exit(argp_err_exit_status);
-}
-
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct run_args *a = state->input;
@@ -40,7 +28,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case 'e':
 		if (arg[0] == '=' || !strchr(arg, '='))
-			usage(state, "-e %s is not VAR=VALUE", arg);
+			command_usage(state, "-e %s is not VAR=VALUE", arg);
 		if (putenv(arg))
 			argp_failure(state, OWN_FAILURE, 0, "out of memory");
 		return 0;
@@ -71,8 +59,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_END:
 		if (!a->program)
-			usage(state, a->how.partition ? "the program to run is missing" :
-			      "the partition's name and the program to run are missing");
+			command_usage(state, a->how.partition ? "the program to run is missing" :
+				      "the partition's name and the program to run are missing");
 		return 0;
 	}
 	return ARGP_ERR_UNKNOWN;
