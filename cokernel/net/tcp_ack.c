@@ -86,7 +86,9 @@ static void update_rtt(struct tcp_pcb *pcb, const struct tcp_in *in, const struc
     struct net_stack *ns = pcb->ns;
     if (news->rtt_sent_ns && !news->retrans_acked) {
         tcp_rtt_sample(pcb, (uint32_t)((ns->now_ns - news->rtt_sent_ns) / NET_NS_PER_US));
-    } else if (news->acked && pcb->ts_ok && in->has_ts && in->tsecr) { /* RFC 7323 4.1; Karn's ambiguity is gone */
+    } else if (news->acked && pcb->ts_ok && in->has_ts && in->tsecr && !news->dsack) {
+        /* RFC 7323 4.1; Karn's ambiguity is gone. Except after a lost ACK: what answers a duplicate echoes the first copy,
+         * and would measure our timeout, which would grow from it and be measured again. */
         uint32_t ms = tcp_ts_now(ns, pcb->ts_offset) - in->tsecr;
         if (ms < TCP_RTO_MAX_US / 1000)
             tcp_rtt_sample(pcb, ms * 1000 + 500);

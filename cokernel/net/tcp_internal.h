@@ -254,6 +254,7 @@ struct tcp_pcb {
     uint64_t pace_next_ns, plp_next_ns;
     uint32_t iss, irs;
     uint32_t peer_mss;                /* as announced, 0: not yet */
+    uint32_t plp_seen;                /* payload of the largest segment that is known to have come through (not all are noted) */
     uint16_t plp_mtu, plp_high, plp_size; /* while plp_on: known to pass, most that may; of the probe that is out */
     uint32_t total_retrans;
     uint64_t bytes_retrans;

@@ -11,6 +11,7 @@
 #include "cokernel/net/wire.h"
 
 #define TIMEOUTS 3u                        /* in a row; Linux: tcp_retries1 */
+#define TIMEOUTS_PROVEN 6u                 /* where segments as large have come through: then it is loss, or a new path */
 #define BASE_MTU4 1024u                    /* RFC 4821 7.2 */
 #define FLOOR_MTU4 552u                    /* as for what ICMP says */
 #define PRECISION_BYTES 8u                 /* of the search */
@@ -30,7 +31,8 @@ void tcp_plp_timeout(struct tcp_pcb *pcb, unsigned tries)
 {
     uint32_t mtu = tcp_path_mtu(pcb), floor = floor_mtu(pcb), next = net_max(BASE_MTU4, floor);
     uint32_t size = tcp_seg_payload(pcb->rtx_head) + overhead(pcb);
-    if (tries < TIMEOUTS || (tries - TIMEOUTS) % 2)
+    unsigned from = pcb->plp_seen >= tcp_seg_payload(pcb->rtx_head) ? TIMEOUTS_PROVEN : TIMEOUTS;
+    if (tries < from || (tries - from) % 2)
         return;
     if (mtu <= next || size <= next)
         next = net_max(net_min(mtu, size) / 2, floor);
@@ -41,6 +43,7 @@ void tcp_plp_timeout(struct tcp_pcb *pcb, unsigned tries)
     pcb->plp_mtu = (uint16_t)next;
     pcb->plp_high = (uint16_t)pcb->path.mtu;
     pcb->plp_next_ns = 0;
+    pcb->plp_seen = 0;
     tcp_set_mss(pcb, 0);
 }
 

@@ -150,6 +150,22 @@ static void paths_that_swallow_nothing_are_not_probed(void **state)
     finish();
 }
 
+static void a_path_that_has_carried_large_ones_is_no_black_hole_so_soon(void **state)
+{
+    start(false);
+    sim.link.loss_ppm = 20000;
+    sim_run(&sim, sim.now_ns + 200 * NET_NS_PER_MS);
+    assert_true(received && received < goal);
+    sim.link.loss_ppm = 1000000;
+    run_for(5); /* four timeouts */
+    assert_true(client->stack->counters.tcp_rto >= 3);
+    sim.link.loss_ppm = 0;
+    run_for(60);
+    assert_int_equal(received, goal);
+    assert_int_equal(client->stack->counters.tcp_black_holes, 0);
+    finish();
+}
+
 static void small_segments_meet_no_black_hole(void **state)
 {
     start(false);
@@ -171,6 +187,7 @@ int main(void)
         cmocka_unit_test(a_path_that_becomes_better_is_used),
         cmocka_unit_test(a_dead_peer_is_no_black_hole_for_ever),
         cmocka_unit_test(paths_that_swallow_nothing_are_not_probed),
+        cmocka_unit_test(a_path_that_has_carried_large_ones_is_no_black_hole_so_soon),
         cmocka_unit_test(small_segments_meet_no_black_hole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

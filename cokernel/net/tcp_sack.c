@@ -165,6 +165,7 @@ void tcp_seg_delivered(struct tcp_pcb *pcb, struct tcp_seg *s, struct tcp_ack_ne
     uint32_t n = s->end - s->seq, rtt_us = (uint32_t)((now - s->sent_ns) / NET_NS_PER_US);
     news->delivered += n;
     pcb->delivered += n;
+    pcb->plp_seen = net_max(pcb->plp_seen, net_min(n, pcb->mss));
     if (net_unlikely(s->flags & SEG_PROBE))
         tcp_plp_delivered(pcb);
     if (s->flags & SEG_RETRANS) {

@@ -221,6 +221,22 @@ static void a_loss_that_only_a_probe_repaired_is_heard(void **state) /* RFC 8985
     kit_last(&k, &s);
 }
 
+static void an_echo_in_answer_to_a_duplicate_is_no_round_trip(void **state)
+{
+    struct kit_seg s, first;
+    kit_establish(&k, true, true);
+    tcp_write(k.pcb, (uint8_t[1000]){ 0 }, 1000);
+    kit_run(&k);
+    kit_last(&k, &first);
+    uint32_t srtt = k.pcb->srtt_us, rto = k.pcb->rto_us;
+    kit_pass(&k, 3 * NET_NS_PER_S); /* it arrived, but its ACKs are lost */
+    kit_last(&k, &s);
+    kit_send(&k, (struct kit_seg){ .flags = TCP_ACK, .seq = k.snd, .ack = k.rcv + 1000, .wnd = 512, .ts = true, .tsval = ++k.tsval, .tsecr = first.tsval,
+                                   .sack_count = 1, .sacks = { { k.rcv, k.rcv + 1000 } } });
+    assert_null(k.pcb->rtx_head);
+    assert_true(k.pcb->srtt_us == srtt && k.pcb->rto_us == rto);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -237,6 +253,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_dsack_above_the_ack_counts, setup, teardown),
         cmocka_unit_test_setup_teardown(a_probe_that_was_not_needed_slows_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(a_loss_that_only_a_probe_repaired_is_heard, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_echo_in_answer_to_a_duplicate_is_no_round_trip, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
