@@ -33,7 +33,7 @@ struct net_stack *net_stack_create(const struct net_config *config)
     net_wheel_init(&ns->wheel, ns->now_ns);
     pbuf_pools_init(&ns->pools, &ns->mem);
 
-    struct siphash_key keys[8];
+    struct siphash_key keys[9];
     env->random(env->ctx, keys, sizeof keys);
     ns->isn_key = keys[0];
     ns->port_key = keys[1];
@@ -50,6 +50,8 @@ struct net_stack *net_stack_create(const struct net_config *config)
         goto fini_flows;
     if (net_flow_table_init(&ns->pmtus, &ns->mem, &keys[7]) < 0)
         goto fini_neighs;
+    if (tcp_fo_init(ns, &keys[8]) < 0)
+        goto fini_pmtus;
 
     net_slab_init(&ns->neigh_slab, &ns->mem, sizeof(struct neigh), SLAB_CHUNK_BYTES, NEIGH_LIMIT);
     net_slab_init(&ns->route_slab, &ns->mem, sizeof(struct net_route), 4096, ROUTE_LIMIT);
@@ -60,12 +62,14 @@ struct net_stack *net_stack_create(const struct net_config *config)
     ns->icmp_tokens = NET_ICMP_BURST;
     ns->loopback = net_iface_add(ns, NULL, "lo");
     if (!ns->loopback)
-        goto fini_pmtus;
+        goto fini_fastopen;
     struct net_addr lo4 = net_addr_v4(0x7f000001), lo6 = { .b = { [15] = 1 } };
     net_iface_add_addr(ns->loopback, &lo4, 8, false);
     net_iface_add_addr(ns->loopback, &lo6, 128, false);
     return ns;
 
+fini_fastopen:
+    tcp_fo_fini(ns);
 fini_pmtus:
     net_flow_table_fini(&ns->pmtus);
 fini_neighs:
@@ -97,6 +101,7 @@ void net_stack_destroy(struct net_stack *ns)
     net_slab_fini(&ns->route_slab);
     net_slab_fini(&ns->pmtu_slab);
     net_slab_fini(&ns->endpoints);
+    tcp_fo_fini(ns);
     net_flow_table_fini(&ns->pmtus);
     net_flow_table_fini(&ns->neighs);
     net_flow_table_fini(&ns->flows);

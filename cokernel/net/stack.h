@@ -52,6 +52,7 @@ struct net_counters {
     uint64_t tcp_timewait_reused, tcp_ecn_ce, tcp_ecn_reduced, tcp_predicted, tcp_aborted_memory;
     uint64_t tcp_exported, tcp_imported, tcp_gro_merged;
     uint64_t tcp_black_holes, tcp_mtu_probes;
+    uint64_t tcp_fastopen_in, tcp_fastopen_out, tcp_fastopen_bad, tcp_fastopen_limited, tcp_fastopen_lost;
     uint64_t memory_refused, dhcp_declined;
 };
 
@@ -121,6 +122,13 @@ struct net_stack {
     uint64_t cookie_until_ns;    /* cookies are accepted until then */
     uint64_t syn_refill_ns;
     uint32_t syn_tokens;
+
+    /* Fast Open: tcp_fastopen.c */
+    struct siphash_key fo_key;
+    struct net_flow_table fo_table;
+    struct net_slab fo_peers;
+    uint64_t fo_off_until_ns;    /* as client, whoever the peer */
+    uint32_t fo_losses;          /* SYNs with data that were lost in a row */
 };
 
 /* Unpredictable to anybody outside. */

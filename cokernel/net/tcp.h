@@ -51,6 +51,7 @@ enum tcp_option {
     TCP_OPT_NOTIFY_ACKED,     /* post NET_EV_ACKED */
     TCP_OPT_LINGER2_S,
     TCP_OPT_OOBINLINE,
+    TCP_OPT_FASTOPEN,         /* listener: how many requests may be pending (RFC 7413); 0: none is taken */
     TCP_OPT_COUNT,
 };
 
@@ -63,6 +64,12 @@ struct tcp_connect {
     uint16_t local_port;     /* 0: chosen (RFC 6056) */
     struct net_iface *iface; /* NULL: by route */
     void *user;
+    /* Queued at once, at most 256 KiB. With fast_open, as much as a segment holds goes with the SYN if the peer has given
+     * us a cookie, else one is asked for. The network may deliver data in a SYN twice, to two connections (RFC 7413 2.1):
+     * only for requests that bear it. */
+    const void *data;
+    uint32_t data_bytes;
+    bool fast_open;
 };
 
 /* addr any: every address; :: takes IPv4 as well. NULL with *error set to -NET_E... */
@@ -114,6 +121,7 @@ struct tcp_conn_info { /* units and meaning of Linux's struct tcp_info */
     uint16_t local_port, remote_port;
     uint8_t state, ca_state, retransmits, probes, backoff;
     uint8_t opt_timestamps, opt_sack, opt_wscale, opt_ecn;
+    uint8_t opt_syn_data; /* data in the SYN was taken, by us or by the peer */
     uint8_t snd_wscale, rcv_wscale;
     uint32_t rto_us, ato_us, snd_mss, rcv_mss;
     uint32_t unacked_bytes, sacked_bytes, lost_bytes, retrans_segments, total_retrans;

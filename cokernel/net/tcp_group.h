@@ -22,7 +22,8 @@ struct tcp_group_users {
     void (*arrives)(void *ctx, struct tcp_pcb *pcb, uint64_t token);
 };
 
-/* Bytes that an export takes now. -NET_EAGAIN while a connection of the group is being opened by us: a round trip. */
+/* Bytes that an export takes now. -NET_EAGAIN while a connection of the group is being opened by us or by Fast Open: a
+ * round trip; a minute if the peer never answers. */
 int64_t tcp_group_bytes(struct net_stack *ns, const struct net_rss *rss, uint32_t group);
 /* Writes the image and drops the group here without a word to the peers. All or nothing:
  * bytes, -NET_EAGAIN as above, -NET_ENOSPC. */

@@ -12,6 +12,7 @@ static int set(struct tcp_opts *o, enum tcp_option option, int64_t v)
         [TCP_OPT_MAXSEG] = { 88, 32767 }, [TCP_OPT_CONGESTION] = { 0, TCP_CC_COUNT - 1 }, [TCP_OPT_TOS] = { 0, 255 },
         [TCP_OPT_TTL] = { 1, 255 }, [TCP_OPT_ECN] = { 0, 1 }, [TCP_OPT_PACING] = { 0, INT64_MAX }, [TCP_OPT_NOTIFY_ACKED] = { 0, 1 },
         [TCP_OPT_LINGER2_S] = { 0, 120 }, [TCP_OPT_OOBINLINE] = { 0, 1 },
+        [TCP_OPT_FASTOPEN] = { 0, 65535 },
     };
     if ((unsigned)option >= TCP_OPT_COUNT)
         return -NET_ENOPROTOOPT;
@@ -37,6 +38,7 @@ static int set(struct tcp_opts *o, enum tcp_option option, int64_t v)
     case TCP_OPT_NOTIFY_ACKED: o->notify_acked = (uint8_t)v; break;
     case TCP_OPT_LINGER2_S: o->linger2_s = (uint32_t)v; break;
     case TCP_OPT_OOBINLINE: o->oobinline = (uint8_t)v; break;
+    case TCP_OPT_FASTOPEN: o->fastopen = (uint32_t)v; break;
     default: break;
     }
     return 0;
@@ -101,6 +103,7 @@ int64_t tcp_get(const struct tcp_pcb *pcb, enum tcp_option option)
     case TCP_OPT_NOTIFY_ACKED: return o->notify_acked;
     case TCP_OPT_LINGER2_S: return o->linger2_s;
     case TCP_OPT_OOBINLINE: return o->oobinline;
+    case TCP_OPT_FASTOPEN: return o->fastopen;
     default: return -NET_ENOPROTOOPT;
     }
 }
@@ -115,6 +118,7 @@ void tcp_info(const struct tcp_pcb *pcb, struct tcp_conn_info *i)
         .local_port = pcb->flow.key.local_port, .remote_port = pcb->flow.key.remote_port,
         .state = pcb->state, .ca_state = pcb->ca_state, .retransmits = pcb->retries, .probes = pcb->persist_probes,
         .backoff = pcb->backoff, .opt_timestamps = pcb->ts_ok, .opt_sack = pcb->sack_ok, .opt_wscale = pcb->ws_ok, .opt_ecn = pcb->ecn_ok,
+        .opt_syn_data = (pcb->fo & TCP_FO_TAKEN) != 0,
         .snd_wscale = pcb->snd_wscale, .rcv_wscale = pcb->rcv_wscale, .rto_us = pcb->rto_us,
         .ato_us = (uint32_t)(TCP_DELACK_NS / NET_NS_PER_US), .snd_mss = pcb->mss, .rcv_mss = pcb->rcv_mss,
         .unacked_bytes = pcb->snd_nxt - pcb->snd_una, .sacked_bytes = pcb->sacked_bytes, .lost_bytes = pcb->lost_bytes,

@@ -5,6 +5,7 @@
 #include "cokernel/net/wire.h"
 
 #define OOW_ACK_NS (500 * NET_NS_PER_MS)     /* RFC 5961 7 leaves the limit open: one per connection in half a second */
+#define SYN_AGAIN_NS (100 * NET_NS_PER_MS)   /* a repeated SYN is answered so often at most */
 #define CHALLENGE_TOKENS 1000u
 /* SYNs that an instance looks at: what is beyond is a flood, whose answers must not cost those who are connected
  * more than a part of the core's time. */
@@ -40,7 +41,7 @@ static bool parse(struct net_stack *ns, struct net_rx *rx, struct tcp_in *in)
     in->urgent = get_be16(h + 18);
     in->len = pb->total - header;
     in->end = in->seq + in->len + ((in->flags & TCP_SYN) ? 1 : 0) + ((in->flags & TCP_FIN) ? 1 : 0);
-    in->has_ts = in->has_mss = in->has_wscale = in->sack_ok = in->sack_count = 0;
+    in->has_ts = in->has_mss = in->has_wscale = in->sack_ok = in->sack_count = in->has_fo = 0;
     if (header > TCP_HEADER_BYTES && !tcp_parse_options(in, h, header)) {
         ns->counters.tcp_bad_header++;
         return false;
@@ -235,7 +236,7 @@ static void out_of_window(struct tcp_pcb *pcb, const struct tcp_in *in)
 static void syn_sent_input(struct tcp_pcb *pcb, struct tcp_in *in)
 {
     struct net_stack *ns = pcb->ns;
-    bool ack_ok = (in->flags & TCP_ACK) && in->ack == pcb->snd_nxt;
+    bool ack_ok = (in->flags & TCP_ACK) && seq_gt(in->ack, pcb->iss) && seq_le(in->ack, pcb->snd_nxt); /* of data in the SYN, it may take less */
     if ((in->flags & TCP_ACK) && !ack_ok) {
         tcp_reset_for(ns, &pcb->flow.key, in);
         return;
@@ -275,6 +276,8 @@ static void syn_sent_input(struct tcp_pcb *pcb, struct tcp_in *in)
         tcp_established(pcb);
         tcp_ack_input(pcb, &ack);
         pcb->snd_wl1 = in->seq;
+        if (net_unlikely(pcb->fo))
+            tcp_fo_answered(pcb, in);
         pcb->ack_now = 1;
         tcp_mark_dirty(pcb);
         tcp_post(pcb, NET_EV_CONNECTED | NET_EV_WRITABLE);
@@ -330,6 +333,13 @@ void tcp_segment_input(struct tcp_pcb *pcb, struct tcp_in *in)
         out_of_window(pcb, in);
         return;
     }
+    if (net_unlikely(pcb->state == TCP_SYN_RCVD) && (in->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN && in->seq == pcb->irs) {
+        if (ns->now_ns - pcb->oow_ack_ns > SYN_AGAIN_NS) { /* SYN again: below the window if data came with it */
+            pcb->oow_ack_ns = ns->now_ns;
+            tcp_send_syn(pcb);
+        }
+        return;
+    }
     /* RFC 9293 3.10.7.4 first. The left edge is what the peer may believe it still is. */
     if (net_unlikely(seq_lt(in->end, pcb->rcv_wup) || seq_gt(in->seq, seq_max(pcb->rcv_adv, pcb->rcv_nxt)))) {
         if ((in->flags & TCP_SYN) && !(in->flags & TCP_RST))
@@ -346,10 +356,6 @@ void tcp_segment_input(struct tcp_pcb *pcb, struct tcp_in *in)
             }
             ns->counters.tcp_rst_in++;
             tcp_pcb_done(pcb, pcb->state == TCP_CLOSE_WAIT ? NET_EPIPE : NET_ECONNRESET);
-            return;
-        }
-        if (pcb->state == TCP_SYN_RCVD && in->seq == pcb->irs && !(in->flags & TCP_ACK)) { /* SYN again */
-            tcp_send_syn(pcb);
             return;
         }
         if (pcb->state != TCP_SYN_RCVD || in->seq != pcb->irs) {

@@ -57,6 +57,18 @@ static inline uint32_t seq_max(uint32_t a, uint32_t b) { return seq_gt(a, b) ? a
 
 struct tcp_sack { uint32_t start, end; };
 
+/* Of Fast Open (RFC 7413 4.1.1); bytes 0: a request for one. */
+#define TCP_FO_COOKIE_MIN 4u
+#define TCP_FO_COOKIE_MAX 16u
+struct tcp_fo_cookie { uint8_t bytes, b[TCP_FO_COOKIE_MAX]; };
+enum tcp_fo_flag {
+    TCP_FO_ACTIVE = 1,   /* we asked for a cookie or sent one */
+    TCP_FO_PASSIVE = 2,  /* came by a good cookie: may send before the handshake is done; until it is */
+    TCP_FO_OPTION = 4,   /* the next SYN or SYN-ACK carries the option */
+    TCP_FO_DATA = 8,     /* the SYN carried data */
+    TCP_FO_TAKEN = 16,   /* and the other side took of it */
+};
+
 /* A received segment, parsed. */
 struct tcp_in {
     struct net_rx *rx;
@@ -71,9 +83,11 @@ struct tcp_in {
     uint32_t hash;         /* of the flow; not set if the last one's was hit */
     uint8_t has_ts, has_mss, has_wscale, sack_ok;
     uint8_t sack_count, wscale;
+    uint8_t has_fo;        /* then fo is set */
     uint16_t mss;
     uint32_t tsval, tsecr;
     struct tcp_sack sacks[4];
+    struct tcp_fo_cookie fo;
 };
 
 enum tcp_seg_flag {
@@ -146,6 +160,7 @@ struct tcp_opts { /* settable; inherited from the listener */
     uint32_t keep_idle_s, keep_intvl_s, user_timeout_ms, linger2_s;
     int32_t linger_s;
     uint64_t pacing_rate; /* 0 off, 1 automatic */
+    uint32_t fastopen;    /* of a listener: requests that may be pending; 0: off */
     uint16_t maxseg;
     uint8_t keep_count, keepalive, nodelay, cork, tos, ttl, ecn, cc, notify_acked, rcvbuf_locked, oobinline;
 };
@@ -256,8 +271,10 @@ struct tcp_pcb {
     uint32_t peer_mss;                /* as announced, 0: not yet */
     uint32_t plp_seen;                /* payload of the largest segment that is known to have come through (not all are noted) */
     uint16_t plp_mtu, plp_high, plp_size; /* while plp_on: known to pass, most that may; of the probe that is out */
+    uint8_t fo;                       /* enum tcp_fo_flag */
     uint32_t total_retrans;
     uint64_t bytes_retrans;
+    struct tcp_listener *fo_listener; /* that counts it as pending */
     struct tcp_pcb *accept_next;
     struct tcp_pcb *all_next, **all_pprev;
 };
@@ -271,6 +288,8 @@ struct tcp_listener {
     uint16_t port;
     uint8_t v6only;
     uint32_t backlog, syn_count, accept_count;
+    uint32_t fo_pending, fo_penalties; /* by Fast Open, not yet acknowledged; and reset of late */
+    uint64_t fo_penalty_until_ns;
     struct tcp_pcb *accept_head, *accept_tail;
     struct tcp_opts opts;
 };
@@ -285,6 +304,8 @@ struct tcp_handshake {
     uint32_t rtt_us; /* 0: unknown */
     uint16_t mss;
     uint8_t ts_ok, sack_ok, ws_ok, ecn_ok, snd_wscale, rcv_wscale, retransmitted;
+    uint8_t fo_cookie; /* the SYN-ACK carries one */
+    uint8_t fast_open; /* the connection exists before the handshake is done */
 };
 
 struct tcp_synreq {
@@ -315,6 +336,7 @@ struct tcp_out {
     uint16_t mss;           /* option if not 0 */
     uint8_t wscale, has_wscale, sack_ok;
     uint8_t tos, ttl;
+    const struct tcp_fo_cookie *fo; /* option if not NULL */
 };
 
 /* tcp_pcb.c */
@@ -393,6 +415,29 @@ void tcp_synreq_insert(struct net_stack *ns, struct tcp_synreq *req, uint64_t le
 void tcp_cookie_send(struct tcp_listener *l, const struct tcp_in *in, const struct net_flow_key *key);
 /* True and *hs filled in if in acknowledges a cookie of ours. */
 bool tcp_cookie_check(struct net_stack *ns, const struct tcp_in *in, const struct net_flow_key *key, struct tcp_handshake *hs);
+
+/* tcp_fastopen.c */
+/* 0 or -NET_ENOMEM. cookie_key is set. */
+int tcp_fo_init(struct net_stack *ns, const struct siphash_key *table_key);
+void tcp_fo_fini(struct net_stack *ns);
+/* Our cookie for key->remote. */
+void tcp_fo_make(struct net_stack *ns, const struct net_flow_key *key, struct tcp_fo_cookie *out);
+/* A SYN with the option, hs is filled in. True if it was answered (a connection waits to be accepted); false: let the
+ * handshake go its way, with hs->fo_cookie set if the SYN-ACK is to bring a cookie. */
+bool tcp_fo_listen(struct tcp_listener *l, struct tcp_in *in, struct tcp_handshake *hs);
+void tcp_fo_established(struct tcp_pcb *pcb);
+void tcp_fo_released(struct tcp_pcb *pcb);
+void tcp_fo_listener_closed(struct tcp_listener *l);
+/* key->remote has given us a cookie and announced mss. */
+void tcp_fo_learn(struct net_stack *ns, const struct net_flow_key *key, const struct tcp_fo_cookie *cookie, uint16_t mss);
+/* Whether the SYN or SYN-ACK that is about to go carries the option. */
+bool tcp_fo_option(struct tcp_pcb *pcb, struct tcp_fo_cookie *out);
+/* Queued bytes that may ride on our first SYN. */
+uint32_t tcp_fo_syn_bytes(struct tcp_pcb *pcb);
+/* The SYN-ACK has come and was processed. */
+void tcp_fo_answered(struct tcp_pcb *pcb, const struct tcp_in *in);
+/* The connection ends with an error; its state is still what it was. */
+void tcp_fo_failed(struct tcp_pcb *pcb, int error);
 
 /* tcp_timewait.c */
 void tcp_timewait_new(struct tcp_pcb *pcb);
@@ -480,6 +525,7 @@ uint32_t tcp_initial_cwnd(uint32_t mss);
 
 /* tcp_output.c */
 void tcp_output(struct tcp_pcb *pcb);
+/* The SYN or SYN-ACK, for the first time or again. The first SYN takes data along if TCP_FO_ACTIVE is set and a cookie is known. */
 void tcp_send_syn(struct tcp_pcb *pcb);
 /* Sends s again. False if it could not be built or queued. */
 bool tcp_retransmit(struct tcp_pcb *pcb, struct tcp_seg *s);

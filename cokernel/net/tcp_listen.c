@@ -89,6 +89,7 @@ void tcp_listener_close(struct tcp_listener *l)
             tcp_send_reset(pcb);
         tcp_pcb_free(pcb);
     }
+    tcp_fo_listener_closed(l);
     if (l->syn_count)
         net_flow_each(&ns->flows, drop_requests, l);
     net_event_forget(ns, &l->ep);
@@ -108,8 +109,13 @@ void tcp_synack(struct net_stack *ns, const struct tcp_handshake *hs, const stru
         .ts_ok = hs->ts_ok, .tsval = tcp_ts_now(ns, hs->ts_offset), .tsecr = hs->ts_recent,
         .sack_ok = hs->sack_ok, .has_wscale = hs->ws_ok, .wscale = hs->rcv_wscale, .tos = opts->tos, .ttl = opts->ttl,
     };
+    struct tcp_fo_cookie cookie;
     if (hs->ecn_ok)
         out.flags |= TCP_ECE; /* RFC 3168 6.1.1 */
+    if (hs->fo_cookie) {
+        tcp_fo_make(ns, &hs->key, &cookie);
+        out.fo = &cookie;
+    }
     tcp_send_raw(ns, &hs->key, &out);
 }
 
@@ -200,6 +206,14 @@ void tcp_listen_input(struct tcp_listener *l, struct tcp_in *in, const struct ne
         ns->counters.tcp_listen_overflow++;
         return; /* the peer's retransmission asks again */
     }
+    bool fo_cookie = false;
+    if (net_unlikely(in->has_fo) && l->opts.fastopen) {
+        struct tcp_handshake hs;
+        fill_handshake(l, in, key, &hs);
+        if (tcp_fo_listen(l, in, &hs))
+            return;
+        fo_cookie = hs.fo_cookie;
+    }
     struct tcp_synreq *req = NULL;
     if (l->syn_count < net_max(l->backlog, SYNREQ_MIN) && ns->syn_count < SYNREQ_LIMIT && !net_mem_pressed(&ns->mem))
         req = net_slab_get(&ns->tcp_syns);
@@ -210,6 +224,7 @@ void tcp_listen_input(struct tcp_listener *l, struct tcp_in *in, const struct ne
     *req = (struct tcp_synreq){ .flow.kind = FLOW_TCP_SYN, .flow.key = *key, .flow.hash = in->hash, .ns = ns, .listener = l, .sent_ns = ns->now_ns,
                                 .timer.fire = synack_timeout };
     fill_handshake(l, in, key, &req->hs);
+    req->hs.fo_cookie = fo_cookie;
     net_flow_insert_hashed(&ns->flows, &req->flow);
     l->syn_count++;
     ns->syn_count++;
@@ -305,6 +320,15 @@ struct tcp_pcb *tcp_listener_spawn(struct tcp_listener *l, const struct tcp_hand
     pcb->in_table = 1;
     ns->counters.tcp_accepted++;
     tcp_listener_append(l, pcb);
-    tcp_established(pcb);
+    if (net_likely(!hs->fast_open)) {
+        tcp_established(pcb);
+        return pcb;
+    }
+    pcb->state = TCP_SYN_RCVD; /* our SYN-ACK is yet to be sent */
+    pcb->snd_una = pcb->snd_nxt = hs->iss;
+    pcb->high_seq = pcb->ecn_high = pcb->reo_round_end = hs->iss;
+    pcb->rcv_space = pcb->opts.rcvbuf / 2;
+    pcb->rcv_space_ns = ns->now_ns;
+    tcp_cc_init(pcb);
     return pcb;
 }

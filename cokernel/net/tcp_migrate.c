@@ -4,7 +4,7 @@
 #include "cokernel/net/tcp_internal.h"
 
 #define IMAGE_MAGIC 0x6e637074u /* "tpcn" */
-#define IMAGE_VERSION 3u
+#define IMAGE_VERSION 4u
 #define SEGS_MAX (1u << 20)
 
 /* Plain values, copied as they are. */

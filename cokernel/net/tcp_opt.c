@@ -9,6 +9,7 @@
 #define OPT_SACK_OK 4u
 #define OPT_SACK 5u
 #define OPT_TS 8u
+#define OPT_FASTOPEN 34u /* RFC 7413 4.1.1 */
 
 static void one(struct tcp_in *in, const uint8_t *p, unsigned n)
 {
@@ -42,6 +43,13 @@ static void one(struct tcp_in *in, const uint8_t *p, unsigned n)
             in->has_ts = 1;
             in->tsval = get_be32(p + 2);
             in->tsecr = get_be32(p + 6);
+        }
+        break;
+    case OPT_FASTOPEN:
+        if (syn && n % 2 == 0 && (n == 2 || (n >= 2 + TCP_FO_COOKIE_MIN && n <= 2 + TCP_FO_COOKIE_MAX))) {
+            in->has_fo = 1;
+            in->fo.bytes = (uint8_t)(n - 2);
+            net_copy(in->fo.b, p + 2, n - 2);
         }
         break;
     }

@@ -11,6 +11,8 @@ static bool may_send(const struct tcp_pcb *pcb)
     case TCP_CLOSING:
     case TCP_LAST_ACK:
         return true;
+    case TCP_SYN_RCVD: /* RFC 7413 4.2.2: a good cookie has shown that the peer is who it says */
+        return pcb->fo & TCP_FO_PASSIVE;
     }
     return false;
 }
@@ -22,6 +24,8 @@ static uint16_t seg_flags(const struct tcp_pcb *pcb, const struct tcp_seg *s)
         flags = pcb->state == TCP_SYN_SENT ? TCP_SYN : TCP_SYN | TCP_ACK;
         if (pcb->state == TCP_SYN_SENT && pcb->opts.ecn && !(s->flags & SEG_RETRANS))
             flags |= TCP_ECE | TCP_CWR; /* RFC 3168 6.1.1; without on retransmission: 6.1.1.1 */
+        if (pcb->state != TCP_SYN_SENT && pcb->ecn_ok)
+            flags |= TCP_ECE;
     }
     if (s->flags & SEG_FIN)
         flags |= TCP_FIN;
@@ -68,6 +72,12 @@ static void retransmit_lost(struct tcp_pcb *pcb)
     }
 }
 
+static void skip_sent(struct tcp_pcb *pcb)
+{
+    while (pcb->snd_cursor && seq_le(pcb->snd_cursor->seq + pcb->snd_cursor->len, pcb->snd_nxt))
+        pcb->snd_cursor = pcb->snd_cursor->link;
+}
+
 /* Sends [snd_nxt, snd_nxt + len) as one segment, or a burst that the device cuts. flags: 0, SEG_FIN or SEG_PROBE. */
 static bool send_new(struct tcp_pcb *pcb, uint32_t len, uint16_t flags)
 {
@@ -90,8 +100,7 @@ static bool send_new(struct tcp_pcb *pcb, uint32_t len, uint16_t flags)
     pcb->prr_out += len;
     pcb->bytes_sent += len;
     pcb->last_send_ns = pcb->ns->now_ns;
-    while (pcb->snd_cursor && seq_le(pcb->snd_cursor->seq + pcb->snd_cursor->len, pcb->snd_nxt))
-        pcb->snd_cursor = pcb->snd_cursor->link;
+    skip_sent(pcb);
     return true;
 }
 
@@ -106,7 +115,8 @@ static bool worth_sending(const struct tcp_pcb *pcb, uint32_t len, uint32_t unse
         return true;
     if (pcb->opts.cork)
         return false;
-    return pcb->opts.nodelay || pcb->snd_nxt == pcb->snd_una;
+    uint32_t syn = pcb->state == TCP_SYN_RCVD; /* a SYN-ACK that is under way holds nothing back */
+    return pcb->opts.nodelay || pcb->snd_nxt == pcb->snd_una + syn;
 }
 
 static bool paced_out(struct tcp_pcb *pcb, uint32_t len)
@@ -189,7 +199,7 @@ void tcp_output(struct tcp_pcb *pcb)
         restart_after_idle(pcb);
         send_data(pcb);
     }
-    if (pcb->ack_now)
+    if (pcb->ack_now && pcb->state != TCP_SYN_RCVD) /* there the SYN-ACK has said it, or will */
         tcp_send_ack(pcb);
     if (pcb->snd_nxt != before) {
         if (pcb->rtx_mode == RTX_NONE || pcb->rtx_mode == RTX_TLP || before == pcb->snd_una)
@@ -208,11 +218,23 @@ void tcp_send_syn(struct tcp_pcb *pcb)
     struct tcp_seg *s = tcp_seg_new(pcb, pcb->iss, pcb->iss + 1, SEG_SYN, NULL);
     if (!s)
         return;
-    struct tcp_xmit x = { .seq = pcb->iss, .flags = seg_flags(pcb, s) };
-    pcb->snd_nxt = pcb->retrans_high = pcb->iss + 1;
+    struct tcp_xmit x = { .seq = pcb->iss, .flags = seg_flags(pcb, s), .whole = true };
+    if (pcb->fo & TCP_FO_ACTIVE) {
+        /* A segment of its own on the scoreboard: only the SYN is repeated, and what was not taken follows it. */
+        uint32_t len = tcp_fo_syn_bytes(pcb);
+        if (len && tcp_seg_new(pcb, pcb->iss + 1, pcb->iss + 1 + len, 0, pcb->snd_head)) {
+            x.len = len;
+            x.pb = pcb->snd_head;
+            x.flags |= TCP_PSH;
+            pcb->bytes_sent += len;
+        }
+    }
+    pcb->retrans_high = pcb->iss + 1;
+    pcb->snd_nxt = pcb->iss + 1 + x.len;
     pcb->retrans_out = 1;
-    pcb->first_unacked_ns = pcb->ns->now_ns;
+    pcb->first_unacked_ns = pcb->last_send_ns = pcb->ns->now_ns;
     tcp_xmit(pcb, &x); /* if it fails, the timer tries again */
+    skip_sent(pcb);
 }
 
 void tcp_persist_probe(struct tcp_pcb *pcb)

@@ -105,6 +105,8 @@ void tcp_pcb_release(struct tcp_pcb *pcb)
         net_flow_remove(&ns->flows, &pcb->flow);
         pcb->in_table = 0;
     }
+    if (net_unlikely(pcb->fo_listener != NULL))
+        tcp_fo_released(pcb);
     tcp_unmark_dirty(pcb);
     net_timer_cancel(&ns->wheel, &pcb->timer);
     while (pcb->rtx_head) {
@@ -148,6 +150,8 @@ void tcp_pcb_free(struct tcp_pcb *pcb)
 
 void tcp_pcb_done(struct tcp_pcb *pcb, int error)
 {
+    if (net_unlikely(pcb->fo) && error)
+        tcp_fo_failed(pcb, error);
     pcb->state = TCP_CLOSED;
     if (pcb->user_gone || (pcb->listener && error)) {
         tcp_pcb_free(pcb);
@@ -170,7 +174,11 @@ void tcp_established(struct tcp_pcb *pcb)
     pcb->quickacks = 16; /* slow start of the peer wants ACKs (as Linux's quick-ack mode) */
     pcb->rcv_space = pcb->opts.rcvbuf / 2;
     pcb->rcv_space_ns = pcb->ns->now_ns;
-    tcp_cc_init(pcb);
+    bool under_way = pcb->fo & TCP_FO_PASSIVE; /* its congestion window has been in use since the SYN-ACK */
+    if (net_unlikely(under_way))
+        tcp_fo_established(pcb);
+    if (!under_way || pcb->syn_lost)
+        tcp_cc_init(pcb);
     if (pcb->opts.keepalive)
         tcp_keepalive_start(pcb);
 }

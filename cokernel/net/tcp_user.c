@@ -10,6 +10,8 @@ struct tcp_pcb *tcp_connect(struct net_stack *ns, const struct tcp_connect *how,
     *error = -NET_EINVAL;
     if (!how->remote_port || net_addr_is_any(&how->remote) || net_addr_is_multicast(&how->remote))
         return NULL;
+    if (how->data_bytes > TCP_SNDBUF_DEFAULT)
+        return NULL;
     if ((*error = net_path_find(ns, &key.local, &key.remote, how->iface, &path)) < 0)
         return NULL;
     if (net_iface_is_broadcast(path.iface, &how->remote)) {
@@ -47,6 +49,13 @@ struct tcp_pcb *tcp_connect(struct net_stack *ns, const struct tcp_connect *how,
     ns->counters.tcp_opened++;
     pcb->cc = tcp_cc_table[opts.cc];
     pcb->cwnd = pcb->mss;
+    if (how->fast_open)
+        pcb->fo = TCP_FO_ACTIVE;
+    if (how->data_bytes && tcp_write(pcb, how->data, how->data_bytes) != how->data_bytes) {
+        tcp_pcb_free(pcb);
+        *error = -NET_ENOMEM;
+        return NULL;
+    }
     tcp_send_syn(pcb);
     if (!pcb->rtx_head) { /* no memory to remember the SYN by: nothing would ever repeat it */
         tcp_pcb_free(pcb);
@@ -132,7 +141,7 @@ int tcp_send(struct tcp_pcb *pcb, struct pbuf *data)
             pbuf_put(data);
         data = next;
     }
-    if (pcb->state != TCP_SYN_SENT && pcb->state != TCP_SYN_RCVD)
+    if (pcb->state != TCP_SYN_SENT && (pcb->state != TCP_SYN_RCVD || pcb->fo))
         tcp_mark_dirty(pcb);
     return 0;
 }
@@ -178,7 +187,7 @@ int64_t tcp_write(struct tcp_pcb *pcb, const void *data, uint32_t len)
     }
     if (left == want && want)
         return -NET_ENOBUFS;
-    if (pcb->state != TCP_SYN_SENT && pcb->state != TCP_SYN_RCVD)
+    if (pcb->state != TCP_SYN_SENT && (pcb->state != TCP_SYN_RCVD || pcb->fo))
         tcp_mark_dirty(pcb);
     return want - left;
 }

@@ -58,6 +58,18 @@ static uint32_t sack_options(struct tcp_pcb *pcb, uint8_t *p)
     return 4 + 8 * n;
 }
 
+/* Padded to whole words; 34 is the option's kind (RFC 7413 4.1.1). */
+static uint8_t *put_fastopen(uint8_t *p, const struct tcp_fo_cookie *c)
+{
+    unsigned n = 2u + c->bytes;
+    *p++ = 34;
+    *p++ = (uint8_t)n;
+    net_copy(p, c->b, c->bytes);
+    for (p += c->bytes; n % 4; n++)
+        *p++ = 1;
+    return p;
+}
+
 /* The connection's own SYN (RFC 9293 3.7.1, 7323 2, 2018 2). */
 static uint32_t syn_options(struct tcp_pcb *pcb, uint8_t *p, uint16_t flags)
 {
@@ -84,6 +96,9 @@ static uint32_t syn_options(struct tcp_pcb *pcb, uint8_t *p, uint16_t flags)
         put_be32(p, 0x01030300u | pcb->rcv_wscale);
         p += 4;
     }
+    struct tcp_fo_cookie cookie;
+    if (net_unlikely(pcb->fo) && tcp_fo_option(pcb, &cookie))
+        p = put_fastopen(p, &cookie);
     return (uint32_t)(p - start);
 }
 
@@ -156,6 +171,7 @@ int tcp_xmit(struct tcp_pcb *pcb, const struct tcp_xmit *x)
             opt = sack_options(pcb, options);
     }
     uint32_t header = TCP_HEADER_BYTES + ts + opt;
+    uint32_t from = x->seq + (flags & TCP_SYN ? 1 : 0);
     bool copy = x->len && x->len <= COPY_BYTES;
     struct pbuf *pb = copy ? pbuf_alloc_medium(&ns->pools, HEAD_ROOM + header) : pbuf_alloc_small(&ns->pools, HEAD_ROOM + header);
     if (net_unlikely(!pb)) {
@@ -163,8 +179,8 @@ int tcp_xmit(struct tcp_pcb *pcb, const struct tcp_xmit *x)
         return -NET_ENOBUFS;
     }
     if (copy)
-        copy_payload(pbuf_extend(pb, x->len), x->pb, x->seq, x->len);
-    else if (x->len && !(pb = payload_views(pcb, pb, x->pb, x->seq, x->len)))
+        copy_payload(pbuf_extend(pb, x->len), x->pb, from, x->len);
+    else if (x->len && !(pb = payload_views(pcb, pb, x->pb, from, x->len)))
         return -NET_ENOBUFS;
     if (pcb->ecn_ok && !(flags & TCP_SYN)) {
         if (pcb->ecn_echo)
@@ -243,6 +259,8 @@ void tcp_send_raw(struct net_stack *ns, const struct net_flow_key *k, const stru
         put_be32(p, 0x01030300u | out->wscale);
         p += 4;
     }
+    if (out->fo)
+        p = put_fastopen(p, out->fo);
     uint32_t opt = (uint32_t)(p - options), header = TCP_HEADER_BYTES + opt;
     struct pbuf *pb = pbuf_alloc_small(&ns->pools, HEAD_ROOM + header);
     if (!pb)

@@ -13,18 +13,24 @@ static struct client {
     struct tcp_pcb *pcb;
     bool http, in_body, input_done, connected, over;
     int status;
+    struct net_stack *ns;
+    struct netrun_get get;
     char head[4096];
     uint32_t head_len, pending, pending_at;
     uint8_t buffer[65536];
 } client;
 
+static int get_once(void);
+
 static void done(int status)
 {
-    client.over = true;
-    client.status = status;
     if (client.pcb)
         tcp_close(client.pcb);
     client.pcb = NULL;
+    client.status = status;
+    if (status == 0 && client.http && --client.get.times && get_once() == 0)
+        return;
+    client.over = true;
 }
 
 static void write_all(const uint8_t *p, uint32_t n)
@@ -120,9 +126,6 @@ static void event(struct netrun_app *app, struct net_endpoint *ep, unsigned even
         return;
     if (events & NET_EV_CONNECTED) {
         client.connected = true;
-        if (client.http)
-            tcp_write(client.pcb, client.head, (uint32_t)strlen(client.head));
-        client.head[0] = 0;
     }
     pump_out();
     if (client.pcb && (events & NET_EV_CLOSED)) {
@@ -150,17 +153,31 @@ int netrun_pipe_start(struct net_stack *ns, const struct net_addr *remote, uint1
     return err;
 }
 
-int netrun_http_get(struct net_stack *ns, const struct net_addr *remote, uint16_t port, const char *path)
+static int get_once(void)
 {
-    struct tcp_connect how = { .remote = *remote, .remote_port = port, .user = &client.app };
-    char text[46];
+    const struct netrun_get *g = &client.get;
+    char text[46], request[4096];
     int err;
+    net_addr_format(&g->remote, text);
+    int len = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", g->path, text);
+    if (len >= (int)sizeof request)
+        return -NET_EINVAL;
+    struct tcp_connect how = { .remote = g->remote, .remote_port = g->port, .user = &client.app, .data = request, .data_bytes = (uint32_t)len,
+                               .fast_open = g->fast_open };
+    client.head_len = 0;
+    client.head[0] = 0;
+    client.connected = client.in_body = false;
+    client.pcb = tcp_connect(client.ns, &how, &err);
+    return client.pcb ? 0 : err;
+}
+
+int netrun_http_get(struct net_stack *ns, const struct netrun_get *get)
+{
     client.app.event = event;
     client.http = client.input_done = true;
-    net_addr_format(remote, text);
-    snprintf(client.head, sizeof client.head, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", path, text);
-    client.pcb = tcp_connect(ns, &how, &err);
-    return client.pcb ? 0 : err;
+    client.ns = ns;
+    client.get = *get;
+    return get_once();
 }
 
 bool netrun_client_tick(struct net_stack *ns, int *fd, int *status)

@@ -32,7 +32,9 @@ static const char USAGE[] =
     "  --pcap FILE           capture to a pcap-ng file\n"
     "  --state FILE          write the state there on SIGUSR1 and at the end\n"
     "  --json                state as JSON\n"
-    "  --cc NAME, --memory MIB\n";
+    "  --times N             get: so many, one after the other\n"
+    "  --fast-open           get: the request goes with the SYN (RFC 7413) if the server has given a cookie\n"
+    "  --memory MIB\n";
 
 static volatile sig_atomic_t stop, show;
 
@@ -50,7 +52,8 @@ struct options {
     unsigned bits[8], addr_count;
     uint32_t mtu;
     uint64_t memory_bytes;
-    bool packet, probe, slaac, offload, json, impaired;
+    unsigned times;
+    bool packet, probe, slaac, offload, json, impaired, fast_open;
     struct netrun_impairment impairment;
 };
 
@@ -76,7 +79,8 @@ static void parse_options(struct options *o, int argc, char **argv)
     static const struct option longs[] = {
         { "tap", 1, 0, 't' }, { "packet", 1, 0, 'P' }, { "addr", 1, 0, 'a' }, { "gateway", 1, 0, 'g' }, { "probe", 0, 0, 'p' }, { "slaac", 0, 0, 's' },
         { "mtu", 1, 0, 'm' }, { "offload", 0, 0, 'o' }, { "impair", 1, 0, 'i' }, { "pcap", 1, 0, 'c' }, { "state", 1, 0, 'S' },
-        { "json", 0, 0, 'j' }, { "memory", 1, 0, 'M' }, { "help", 0, 0, 'h' }, { 0 } };
+        { "json", 0, 0, 'j' }, { "memory", 1, 0, 'M' }, { "times", 1, 0, 'T' }, { "fast-open", 0, 0, 'F' },
+        { "help", 0, 0, 'h' }, { 0 } };
     int c;
     while ((c = getopt_long(argc, argv, "+h", longs, NULL)) != -1) {
         switch (c) {
@@ -100,6 +104,8 @@ static void parse_options(struct options *o, int argc, char **argv)
         case 'S': o->state = optarg; break;
         case 'j': o->json = true; break;
         case 'M': o->memory_bytes = strtoull(optarg, NULL, 0) << 20; break;
+        case 'T': o->times = (unsigned)atoi(optarg); break;
+        case 'F': o->fast_open = true; break;
         case 'h': fputs(USAGE, stdout); exit(0);
         default: fputs(USAGE, stderr); exit(1);
         }
@@ -108,6 +114,8 @@ static void parse_options(struct options *o, int argc, char **argv)
         fputs(USAGE, stderr);
         exit(1);
     }
+    if (!o->times)
+        die("--times", "must be 1 or more");
     if (o->mtu < 576 || o->mtu > 65535)
         die("--mtu", "must be between 576 and 65535");
 }
@@ -135,7 +143,7 @@ static void dhcp_done(void *ctx, const struct dhcp4_lease *lease)
     fflush(stdout);
 }
 
-static void start(struct net_stack *ns, struct net_iface *iface, char **argv, int argc)
+static void start(struct net_stack *ns, struct net_iface *iface, const struct options *o, char **argv, int argc)
 {
     struct net_addr addr;
     int err = 0;
@@ -149,7 +157,7 @@ static void start(struct net_stack *ns, struct net_iface *iface, char **argv, in
     } else if (strcmp(argv[0], "connect") == 0 && argc == 3 && net_addr_parse(argv[1], &addr) == 0) {
         err = netrun_pipe_start(ns, &addr, (uint16_t)atoi(argv[2]));
     } else if (strcmp(argv[0], "get") == 0 && argc == 4 && net_addr_parse(argv[1], &addr) == 0) {
-        err = netrun_http_get(ns, &addr, (uint16_t)atoi(argv[2]), argv[3]);
+        err = netrun_http_get(ns, &(struct netrun_get){ addr, (uint16_t)atoi(argv[2]), argv[3], o->times, o->fast_open });
     } else {
         fputs(USAGE, stderr);
         exit(1);
@@ -171,7 +179,7 @@ static void round_of_events(struct net_stack *ns)
 
 int main(int argc, char **argv)
 {
-    struct options o = { .tap = "tap0", .mtu = 1500 };
+    struct options o = { .tap = "tap0", .mtu = 1500, .times = 1 };
     struct netrun_tap tap = { 0 };
     FILE *pcap = NULL;
     parse_options(&o, argc, argv);
@@ -204,7 +212,7 @@ int main(int argc, char **argv)
     sigaction(SIGUSR1, &sa, NULL);
     signal(SIGPIPE, SIG_IGN);
     net_stack_poll(ns);
-    start(ns, iface, argv + optind, argc - optind);
+    start(ns, iface, &o, argv + optind, argc - optind);
 
     int status = 0, input = -1;
     uint64_t leave_at = UINT64_MAX;

@@ -56,7 +56,14 @@ void netrun_serve(struct net_stack *ns);
 /* clients.c */
 /* Joins stdin and stdout to a connection; remote NULL: accepts one on port. */
 int netrun_pipe_start(struct net_stack *ns, const struct net_addr *remote, uint16_t port);
-int netrun_http_get(struct net_stack *ns, const struct net_addr *remote, uint16_t port, const char *path);
+struct netrun_get {
+    struct net_addr remote;
+    uint16_t port;
+    const char *path;
+    unsigned times;      /* one after the other */
+    bool fast_open;      /* the request goes with the SYN once the server has given a cookie */
+};
+int netrun_http_get(struct net_stack *ns, const struct netrun_get *get);
 /* Runs after every round; fills *fd with a descriptor to wait for or -1.
  * False when the client is done, with its exit status in *status. */
 bool netrun_client_tick(struct net_stack *ns, int *fd, int *status);

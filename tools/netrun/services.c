@@ -206,6 +206,7 @@ void netrun_serve(struct net_stack *ns)
             tcp_listener_set(l, TCP_OPT_NODELAY, 1);
             tcp_listener_set(l, TCP_OPT_ECN, 1);
             tcp_listener_set(l, TCP_OPT_SNDBUF, 2 << 20);
+            tcp_listener_set(l, TCP_OPT_FASTOPEN, 256);
         }
     }
     struct udp_pcb *u = udp_open(ns);

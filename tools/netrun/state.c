@@ -14,7 +14,8 @@
     X(tcp_retransmits) X(tcp_rto) X(tcp_rto_spurious) X(tcp_tlp) X(tcp_fast_recovery) X(tcp_undo) X(tcp_dsack_in) X(tcp_dsack_out) \
     X(tcp_sack_reneged) X(tcp_lost_marked) X(tcp_out_of_order) X(tcp_duplicate) X(tcp_paws) X(tcp_out_of_window) \
     X(tcp_challenge_ack) X(tcp_cookies_sent) X(tcp_cookies_ok) X(tcp_cookies_bad) X(tcp_persist_probes) X(tcp_keepalives) \
-    X(tcp_timewait_reused) X(tcp_gro_merged) X(tcp_black_holes) X(tcp_mtu_probes) X(tcp_ecn_ce) X(tcp_ecn_reduced) X(memory_refused)
+    X(tcp_timewait_reused) X(tcp_gro_merged) X(tcp_black_holes) X(tcp_mtu_probes) X(tcp_fastopen_in) X(tcp_fastopen_out) \
+    X(tcp_fastopen_bad) X(tcp_fastopen_limited) X(tcp_fastopen_lost) X(tcp_ecn_ce) X(tcp_ecn_reduced) X(memory_refused)
 
 unsigned netrun_open_connections(struct net_stack *ns) { return ns->tcp_pcbs.in_use; }
 

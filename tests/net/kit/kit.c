@@ -156,6 +156,14 @@ void kit_send(struct kit *k, struct kit_seg s)
             put_be32(o + 4, s.sacks[i].end);
         }
     }
+    if (s.fo) {
+        unsigned n = 2u + s.cookie.bytes;
+        *o++ = 34;
+        *o++ = (uint8_t)n;
+        memcpy(o, s.cookie.b, s.cookie.bytes);
+        for (o += s.cookie.bytes; n % 4; n++)
+            *o++ = 1;
+    }
     uint32_t header = (uint32_t)(o - t), total = 20 + header + s.len;
     memcpy(o, s.data ? s.data : ZEROES, s.len);
     put_be16(t, s.sport ? s.sport : KIT_PEER_PORT);
@@ -209,6 +217,12 @@ static bool parse(const uint8_t *f, uint32_t len, struct kit_seg *s)
             s->ts = true;
             s->tsval = get_be32(o + 2);
             s->tsecr = get_be32(o + 6);
+            break;
+        case 34:
+            s->fo = true;
+            s->cookie.bytes = (uint8_t)(o[1] - 2);
+            assert_true(s->cookie.bytes <= TCP_FO_COOKIE_MAX);
+            memcpy(s->cookie.b, o + 2, s->cookie.bytes);
             break;
         }
         o += o[1];

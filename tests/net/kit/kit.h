@@ -20,6 +20,8 @@ struct kit_seg { /* a segment, as sent or to be sent */
     uint32_t len;
     bool ts, sack_ok, corrupt;
     uint32_t trailer; /* bytes behind the packet, as Ethernet pads; only sent */
+    bool fo;        /* Fast Open: cookie, or a request if it has no bytes */
+    struct tcp_fo_cookie cookie;
     uint8_t wscale; /* 0: no option */
     uint32_t tsval, tsecr;
     unsigned sack_count;

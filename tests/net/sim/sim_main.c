@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static uint64_t migrations, crashes;
+static uint64_t migrations, crashes, fast_opens;
 
 #define STALL_NS (20000ull * NET_NS_PER_S) /* several rounds of 15 retransmissions two minutes apart */
 #define NOTICE_NS (2000ull * NET_NS_PER_S) /* 15 retransmissions or probes at most two minutes apart */
@@ -186,6 +186,7 @@ static bool run(uint64_t seed, bool verbose)
         }
     }
     sim.wake_ns = UINT64_MAX;
+    fast_opens += b->stack->counters.tcp_fastopen_in;
     for (unsigned k = 0; k < 2 * count && verbose; k++)
         dump(&t.sides[k]);
     for (unsigned k = 0; k < 2 * count && !t.failed; k++) {
@@ -236,7 +237,8 @@ int main(int argc, char **argv)
     uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 0) : 1, count = argc > 2 ? strtoull(argv[2], NULL, 0) : 200, failed = 0;
     for (uint64_t seed = first; seed < first + count && failed < 20; seed++)
         failed += !run(seed, count == 1);
-    printf("sim: %llu seeds from %llu, %llu with connections moved, %llu with a crash, %llu failed\n", (unsigned long long)count,
-           (unsigned long long)first, (unsigned long long)migrations, (unsigned long long)crashes, (unsigned long long)failed);
+    printf("sim: %llu seeds from %llu, %llu with connections moved, %llu with a crash, %llu connections by Fast Open, %llu failed\n",
+           (unsigned long long)count, (unsigned long long)first, (unsigned long long)migrations, (unsigned long long)crashes,
+           (unsigned long long)fast_opens, (unsigned long long)failed);
     return failed != 0;
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tests/net/sim/traffic.h"
 
+#include "cokernel/net/tcp_internal.h"
+
 #include <stdio.h>
 
 static uint8_t stream_byte(uint32_t id, uint64_t at)
@@ -149,7 +151,7 @@ void traffic_app(struct sim_node *node, struct net_endpoint *ep, unsigned events
                 if (c->pcb && (tcp_info(c->pcb, &ci), ci.local_port == i.remote_port))
                     s = &t->sides[2 * k + 1];
             }
-            if (!s || s->pcb) { /* its client gave up meanwhile */
+            if (!s || s->accepted) { /* its client gave up meanwhile, or its SYN with data came twice (RFC 7413 2.1) */
                 tcp_abort(pcb);
                 continue;
             }
@@ -187,6 +189,16 @@ static uint64_t random_bytes(struct sim *sim, uint64_t most)
     return n ? n : sim_below(sim, 3);
 }
 
+/* The client knows a cookie of the server, which may be a wrong one. */
+static void give_cookie(struct traffic *t, const struct net_addr *client, const struct net_addr *server)
+{
+    struct net_flow_key at_server = { .local = *server, .remote = *client }, at_client = { .local = *client, .remote = *server };
+    struct tcp_fo_cookie cookie;
+    tcp_fo_make(t->server->stack, &at_server, &cookie);
+    cookie.b[0] ^= (uint8_t)sim_chance(t->sim, 100000);
+    tcp_fo_learn(t->client->stack, &at_client, &cookie, (uint16_t)(200 + sim_below(t->sim, 1300)));
+}
+
 void traffic_start(struct traffic *t, struct sim *sim, struct sim_node *client, struct sim_node *server, unsigned count,
                    uint64_t max_bytes, bool v6)
 {
@@ -203,12 +215,27 @@ void traffic_start(struct traffic *t, struct sim *sim, struct sim_node *client, 
     if (sim_chance(sim, 200000))
         tcp_listener_set(t->listener, TCP_OPT_RCVBUF, 1024 + sim_below(sim, 65536));
     tcp_listener_set(t->listener, TCP_OPT_CONGESTION, sim_below(sim, TCP_CC_COUNT));
+    bool fast_open = sim_chance(sim, 250000);
+    if (fast_open) {
+        tcp_listener_set(t->listener, TCP_OPT_FASTOPEN, 1 + sim_below(sim, 32));
+        if (sim_chance(sim, 800000))
+            give_cookie(t, v6 ? &client->addr6 : &client->addr4, v6 ? &server->addr6 : &server->addr4);
+    }
     for (unsigned k = 0; k < count; k++) {
+        uint8_t first[4096];
         uint64_t up = random_bytes(sim, max_bytes);
         uint64_t down = random_bytes(sim, max_bytes);
         fill_side(t, &t->sides[2 * k], 2 * k, up, down);
         fill_side(t, &t->sides[2 * k + 1], 2 * k + 1, down, up);
         struct tcp_connect how = { .remote = v6 ? server->addr6 : server->addr4, .remote_port = TRAFFIC_PORT, .user = &t->sides[2 * k] };
+        if (fast_open) {
+            how.fast_open = true;
+            how.data = first;
+            how.data_bytes = (uint32_t)net_min(up, (uint64_t)sim_below(sim, sizeof first));
+            for (uint32_t n = 0; n < how.data_bytes; n++)
+                first[n] = stream_byte(2 * k, n);
+            t->sides[2 * k].sent = how.data_bytes;
+        }
         t->sides[2 * k].pcb = tcp_connect(client->stack, &how, &err);
         struct tcp_pcb *pcb = t->sides[2 * k].pcb;
         if (!pcb) {
