@@ -71,9 +71,14 @@ teardown() {
 }
 
 @test "a call that takes seconds in the kernel is no hang" {
-    outrigger memory add p 2G
+    outrigger memory add p 3G
+    # MADV_NOHUGEPAGE, then MADV_POPULATE_WRITE of it all.
     run outrigger run p -- python3 -c 'import mmap
-for i in range(2): mmap.mmap(-1, 1700 << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE).close()
+for i in range(2):
+    m = mmap.mmap(-1, 2900 << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    m.madvise(15)
+    m.madvise(23)
+    m.close()
 print("done")'
     echo "$output"
     [ "$output" = done ]
