@@ -92,6 +92,19 @@ static void test_mm(void)
 	CHECK(!user_read(&got, (uint64_t)a, 8) && got == 0);
 	CHECK(user_read(&got, 0x20000000000000ull, 8) == -EFAULT);
 	CHECK(user_read(&got, 0xdead0000ull, 8) == -EFAULT);
+	/* A large page moves to where the table of a small one was. */
+	for (int i = 0; i < 100; i++) {
+		int64_t large = mm_map(mm, 0, LARGE_SIZE, MM_READ | MM_WRITE, 0), small, to;
+
+		CHECK(large > 0 && !user_write((uint64_t)large, &value, 8));
+		small = mm_map(mm, 0, PAGE_SIZE, MM_READ | MM_WRITE, 0);
+		CHECK(small > 0 && !user_write((uint64_t)small, &value, 8));
+		CHECK(!mm_unmap(mm, (uint64_t)small, PAGE_SIZE));
+		to = mm_remap(mm, (uint64_t)large, LARGE_SIZE, LARGE_SIZE, 3, ALIGN_DOWN((uint64_t)small, LARGE_SIZE));
+		got = 0;
+		CHECK(to > 0 && !user_read(&got, (uint64_t)to, 8) && got == 42);
+		CHECK(!mm_unmap(mm, (uint64_t)to, LARGE_SIZE));
+	}
 	current_thread()->mm = NULL;
 	mm_leave();
 	mm_destroy(mm);

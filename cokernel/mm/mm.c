@@ -342,8 +342,12 @@ int64_t mm_remap(struct mm *mm, uint64_t old, uint64_t old_bytes, uint64_t new_b
 	v = vma_find(mm, old);
 	ret = pages_move(mm, old, to, MIN(old_bytes, new_bytes));
 	a = v->a;
-	if (!ret)
+	if (!ret) {
 		ret = vma_add(mm, to, to + new_bytes, &a);
+		/* The tables are there: this cannot fail. */
+		if (ret)
+			pages_move(mm, to, old, MIN(old_bytes, new_bytes));
+	}
 	if (!ret && !(flags & 4))
 		ret = remove_range(mm, old, old + old_bytes);
 	if (!ret)

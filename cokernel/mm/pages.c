@@ -319,8 +319,19 @@ int pages_move(struct mm *mm, uint64_t from, uint64_t to, uint64_t bytes)
 {
 	uint64_t end = from + bytes, va, next;
 	bool same_large = !((from ^ to) & (LARGE_SIZE - 1));
+	struct list gone = LIST_INIT(gone);
 	int err = 0;
 
+	/* The empty table that is kept for the next mapping would be lost below a
+	 * large page. */
+	if (mm->kept_table >= to && mm->kept_table + LARGE_SIZE <= to + bytes) {
+		if (table_take(mm, mm->kept_table, 1, &gone, &next)) {
+			tlb_flush(mm, mm->kept_table, mm->kept_table + LARGE_SIZE);
+			quarantine_add(mm, list_entry(list_pop_front(&gone), struct page, link));
+			zap_push(mm, mm->kept_table, mm->kept_table + LARGE_SIZE);
+		}
+		mm->kept_table = 0;
+	}
 	/* Tables of the target and splits first. */
 	for (va = from; va < end; va = next) {
 		int level;
