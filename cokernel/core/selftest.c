@@ -58,6 +58,34 @@ static void test_kmem(void)
 	}
 }
 
+/* Forks that treat the two halves of a large page differently. */
+static void test_fork(struct mm *mm)
+{
+	uint64_t value = 42, got, seq;
+	int64_t a = mm_map(mm, 0, LARGE_SIZE, MM_READ | MM_WRITE, 0);
+	uint64_t half = (uint64_t)a + LARGE_SIZE / 2;
+
+	for (int i = 0; i < 4; i++) {
+		struct mm *child = mm_create(NULL);
+
+		mm_discard(mm, (uint64_t)a, LARGE_SIZE);
+		CHECK(!user_write((uint64_t)a, &value, 8) && !user_write(half, &value, 8));
+		CHECK(!mm_change_flags(mm, half, LARGE_SIZE / 2, MM_LOCKED | MM_WIPEONFORK | MM_DONTFORK,
+				       i == 1 ? MM_WIPEONFORK : i == 2 ? MM_DONTFORK : MM_LOCKED));
+		CHECK(!mm_fork(mm, child, &seq));
+		current_thread()->mm = child;
+		mm_switch(child);
+		CHECK(!user_read(&got, (uint64_t)a, 8) && got == 42);
+		CHECK(i == 2 ? user_read(&got, half, 8) == -EFAULT :
+		      !user_read(&got, half, 8) && got == (i == 1 ? 0 : 42));
+		current_thread()->mm = mm;
+		mm_switch(mm);
+		mm_destroy(child);
+		CHECK(!user_read(&got, half, 8) && got == 42);
+	}
+	CHECK(!mm_unmap(mm, (uint64_t)a, LARGE_SIZE));
+}
+
 static void test_mm(void)
 {
 	uint64_t before = phys_free_bytes();
@@ -105,6 +133,7 @@ static void test_mm(void)
 		CHECK(to > 0 && !user_read(&got, (uint64_t)to, 8) && got == 42);
 		CHECK(!mm_unmap(mm, (uint64_t)to, LARGE_SIZE));
 	}
+	test_fork(mm);
 	current_thread()->mm = NULL;
 	mm_leave();
 	mm_destroy(mm);

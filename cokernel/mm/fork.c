@@ -24,6 +24,14 @@ static int share_area(struct mm *parent, struct mm *child, const struct vma *v)
 		uint64_t *e = pt_walk(parent->root, va, &level), *c;
 		uint64_t at = ALIGN_DOWN(va, level_span(level));
 
+		/* A large page can lie in several areas, which differ in what a fork
+		 * does with them. */
+		if (level && pte_used(*e) && (at < v->start || at + level_span(level) > v->end)) {
+			err = pages_split_large(parent, e, va);
+			if (err)
+				return err;
+			continue;
+		}
 		/* What Linux shares is granted to the child when it touches it. */
 		if (pte_used(*e) && !(*e & PTE_GRANT)) {
 			c = pt_ensure(child->root, at, level, page_alloc_table);
