@@ -8,6 +8,7 @@
 #include "cokernel/lib/errno.h"
 #include "cokernel/lib/string.h"
 #include "cokernel/mm/kmem.h"
+#include "cokernel/mm/kvm.h"
 #include "cokernel/mm/mm.h"
 #include "libpoxis/debug.h"
 #include "libpoxis/fork.h"
@@ -129,6 +130,7 @@ int process_reap(uint32_t context)
 	mm_detach(p->mm);
 	process_put(p);
 	process_put(p);
+	kvm_stacks_trim();
 	return 0;
 }
 

@@ -4,8 +4,10 @@
 #include "cokernel/arch/x86_64/x86.h"
 #include "cokernel/core/boot.h"
 #include "cokernel/core/log.h"
+#include "cokernel/lib/atomic.h"
 #include "cokernel/lib/errno.h"
 #include "cokernel/lib/string.h"
+#include "cokernel/mm/kmem.h"
 #include "cokernel/mm/phys.h"
 
 /* All upper root entries that will ever be used get their next level at the
@@ -22,9 +24,19 @@ static paddr_t spare_next, spare_end;   /* for spare_table() */
 static uint64_t mmio_next = VA_MMIO;
 static uint64_t stack_next = VA_STACKS;
 static struct list free_stacks = LIST_INIT(free_stacks);
+static uint32_t free_stack_count;
+static struct list free_places = LIST_INIT(free_places);
 
 /* A stack that is not in use keeps its pages and this at its top. */
 struct free_stack { struct list link; };
+/* Where a stack was whose pages went back. */
+struct free_place {
+	struct list link;
+	uint64_t low;
+};
+/* More stacks than this go back, down to half of it, when a program has ended. */
+#define FREE_STACKS_MOST 128u
+#define TRIM_AT_ONCE     32u
 #define STACK_STRIDE (2 * KSTACK_BYTES) /* the lower half is guard */
 
 static paddr_t spare_table(void)
@@ -201,18 +213,32 @@ void *kvm_map_mmio(paddr_t at, uint64_t bytes)
 	return err ? NULL : (void *)(va + off);
 }
 
-void *kvm_stack_alloc(void)
+/* The pages of a stack, out of the kernel's table; put after a flush. */
+static void take_stack_pages(uint64_t low, uint64_t bytes, struct list *gone)
+{
+	for (uint64_t off = 0; off < bytes; off += PAGE_SIZE) {
+		int level;
+		uint64_t *e = pt_walk(kernel_root, low + off, &level);
+
+		list_push_back(gone, &phys_to_page(PADDR(*e & PTE_ADDR))->link);
+		*e = 0;
+	}
+}
+
+static void put_pages(struct list *gone)
 {
 	struct list *l;
-	uint64_t low;
 
-	spin_lock(&lock);
-	l = list_pop_front(&free_stacks);
-	if (l) {
-		spin_unlock(&lock);
-		return list_entry(l, struct free_stack, link) + 1;
-	}
-	low = stack_next + KSTACK_BYTES;
+	while ((l = list_pop_front(gone)))
+		page_put(list_entry(l, struct page, link));
+}
+
+/* A stack's pages at [low, +KSTACK_BYTES); nobody has looked there since the last
+ * flush. Under the lock. */
+static bool map_stack(uint64_t low)
+{
+	struct list gone = LIST_INIT(gone);
+
 	for (uint64_t off = 0; off < KSTACK_BYTES; off += PAGE_SIZE) {
 		struct page *p = page_alloc_zeroed(0);
 
@@ -220,22 +246,41 @@ void *kvm_stack_alloc(void)
 				 PTE_NX | PTE_WRITE | PTE_GLOBAL, page_alloc_table)) {
 			if (p)
 				page_put(p);
-			while (off) {
-				int level;
-				uint64_t *e;
-
-				off -= PAGE_SIZE;
-				e = pt_walk(kernel_root, low + off, &level);
-				p = phys_to_page(PADDR(*e & PTE_ADDR));
-				*e = 0;
-				page_put(p);
-			}
-			spin_unlock(&lock);
-			return NULL;
+			take_stack_pages(low, off, &gone);
+			put_pages(&gone);
+			return false;
 		}
 	}
-	stack_next += STACK_STRIDE;
+	return true;
+}
+
+void *kvm_stack_alloc(void)
+{
+	struct free_place *place = NULL;
+	struct list *l;
+	uint64_t low;
+
+	spin_lock(&lock);
+	l = list_pop_front(&free_stacks);
+	if (l) {
+		free_stack_count--;
+		spin_unlock(&lock);
+		return list_entry(l, struct free_stack, link) + 1;
+	}
+	l = list_pop_front(&free_places);
+	if (l)
+		place = list_entry(l, struct free_place, link);
+	low = place ? place->low : stack_next + KSTACK_BYTES;
+	if (!map_stack(low)) {
+		if (place)
+			list_push_front(&free_places, &place->link);
+		spin_unlock(&lock);
+		return NULL;
+	}
+	if (!place)
+		stack_next += STACK_STRIDE;
 	spin_unlock(&lock);
+	kmem_free(place);
 	return (void *)(low + KSTACK_BYTES);
 }
 
@@ -245,7 +290,54 @@ void kvm_stack_free(void *top)
 
 	spin_lock(&lock);
 	list_push_front(&free_stacks, &s->link);
+	free_stack_count++;
 	spin_unlock(&lock);
+}
+
+/* Some stacks back to the allocator; how many. */
+static uint32_t trim_some(void)
+{
+	struct list pages = LIST_INIT(pages), places = LIST_INIT(places), *l;
+	uint32_t n = 0;
+
+	while (n < TRIM_AT_ONCE) {
+		struct free_place *place = kmem_alloc(sizeof(*place));
+
+		if (!place)
+			break;
+		spin_lock(&lock);
+		l = free_stack_count > FREE_STACKS_MOST / 2 ? list_pop_front(&free_stacks) : NULL;
+		if (l) {
+			free_stack_count--;
+			place->low = (uint64_t)(list_entry(l, struct free_stack, link) + 1) - KSTACK_BYTES;
+			take_stack_pages(place->low, KSTACK_BYTES, &pages);
+		}
+		spin_unlock(&lock);
+		if (!l) {
+			kmem_free(place);
+			break;
+		}
+		list_push_back(&places, &place->link);
+		n++;
+	}
+	if (!n)
+		return 0;
+	xcall(&cpu_online_mask, flush_all, NULL);
+	flush_all(NULL);
+	put_pages(&pages);
+	spin_lock(&lock);
+	while ((l = list_pop_front(&places)))
+		list_push_back(&free_places, l);
+	spin_unlock(&lock);
+	return n;
+}
+
+void kvm_stacks_trim(void)
+{
+	if (load_relaxed(&free_stack_count) <= FREE_STACKS_MOST)
+		return;
+	while (trim_some())
+		arch_serve();
 }
 
 bool kvm_in_stack_guard(uint64_t va)

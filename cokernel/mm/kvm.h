@@ -29,6 +29,8 @@ void *kvm_map_mmio(paddr_t at, uint64_t bytes);
 /* A kernel stack between guard pages: its top, NULL without memory. */
 void *kvm_stack_alloc(void);
 void kvm_stack_free(void *top);
+/* Gives stacks back that many threads left free; of a thread, no locks held. */
+void kvm_stacks_trim(void);
 /* True if va lies in the guard below some stack. */
 bool kvm_in_stack_guard(uint64_t va);
 /* A root table whose upper half is the kernel's; registered until put. */
