@@ -129,19 +129,26 @@ int sigframe_push(struct thread *t, struct regs *r, const struct signal_info *in
 	return 0;
 }
 
-/* Takes the vector state from the program, so that xrstor cannot fault. */
+/* What the program has at `at` becomes the vector state; so changed that xrstor
+ * cannot fault. Read elsewhere first: reading may sleep, and whoever runs then
+ * saves and restores t->fpu. What cannot be read leaves the initial state, as in
+ * Linux. */
 static int load_fpu(struct thread *t, uint64_t at)
 {
-	uint64_t *header;
+	char *state = kmem_alloc(cpu_features.xsave_bytes);
+	int err = state ? user_read(state, at, cpu_features.xsave_bytes) : -ENOMEM;
 
 	fpu_save(t);                /* owns t->fpu from here on */
-	if (user_read(t->fpu, at, cpu_features.xsave_bytes))
-		return -EFAULT;
-	*(uint32_t *)((char *)t->fpu + 24) &= 0xffff;   /* MXCSR: reserved bits fault */
-	if (cpu_features.xsave) {
+	if (err) {
+		fpu_reset(t->fpu);
+	} else {
+		memcpy(t->fpu, state, cpu_features.xsave_bytes);
+		*(uint32_t *)((char *)t->fpu + 24) &= 0xffff;   /* MXCSR: reserved bits fault */
+	}
+	if (!err && cpu_features.xsave) {
 		struct fp_software *sw = (void *)((char *)t->fpu + FXSAVE_SW_BYTES);
+		uint64_t *header = (void *)((char *)t->fpu + XSAVE_HEADER);
 
-		header = (void *)((char *)t->fpu + XSAVE_HEADER);
 		/* A frame without extended state restores x87 and SSE. */
 		header[0] = sw->magic1 == FP_XSTATE_MAGIC1 ? header[0] & cpu_features.xcr0 : 3;
 		memset(header + 1, 0, 56);
@@ -149,7 +156,8 @@ static int load_fpu(struct thread *t, uint64_t at)
 	this_cpu()->fpu_owner = NULL;
 	t->fpu_cpu = NULL;
 	fpu_restore(t);
-	return 0;
+	kmem_free(state);
+	return err ? -EFAULT : 0;
 }
 
 int sigframe_pop(struct thread *t, struct regs *r, uint64_t *mask)
@@ -162,6 +170,7 @@ int sigframe_pop(struct thread *t, struct regs *r, uint64_t *mask)
 	if (user_read(&uc, r->rsp - 8 + offsetof(struct frame, uc), sizeof(uc)))
 		return -EFAULT;
 	m = &uc.mc;
+	*mask = uc.sigmask;
 	if (m->rip >= OTR_USER_END)
 		return -EFAULT;
 	if (m->fpstate && (m->fpstate & 63 || load_fpu(t, m->fpstate)))
@@ -177,6 +186,5 @@ int sigframe_pop(struct thread *t, struct regs *r, uint64_t *mask)
 	t->altstack[0] = uc.stack[0];
 	t->altstack[1] = uc.stack[1] & (SS_DISABLE | SS_AUTODISARM);
 	t->altstack[2] = uc.stack[1] & SS_DISABLE ? 0 : uc.stack[2];
-	*mask = uc.sigmask;
 	return 0;
 }

@@ -343,6 +343,9 @@ static void end_call(struct regs *r, bool again)
 	}
 }
 
+/* For frames that cannot be written or read. */
+static const struct signal_info no_frame = { .number = SIGSEGV, .code = SI_KERNEL };
+
 void signal_deliver(struct thread *t, struct regs *r)
 {
 	struct process *p = t->process;
@@ -398,8 +401,17 @@ void signal_deliver(struct thread *t, struct regs *r)
 		}
 		end_call(r, a.flags & SA_RESTART);
 		if (sigframe_push(t, r, &info, &a, mask)) {
-			core_die(t, &(struct signal_info){ .number = SIGSEGV, .code = SI_KERNEL });
-			return;
+			/* As Linux: the handler does not run, but one for SIGSEGV may. */
+			spin_lock(&p->lock);
+			t->sigmask = mask;
+			spin_unlock(&p->lock);
+			if (info.number == SIGSEGV)
+				core_die(t, &no_frame);
+			else
+				signal_force(t, r, &no_frame);
+			if (thread_killed(t))
+				return;
+			continue;
 		}
 		/* Entry registers are the handler's: no second restart. The twin's
 		 * mask stays as it is: what it forwards meanwhile waits here. */
@@ -413,13 +425,14 @@ void signal_deliver(struct thread *t, struct regs *r)
 int64_t sys_rt_sigreturn(struct regs *r)
 {
 	struct thread *t = current_thread();
-	uint64_t mask;
+	uint64_t mask = t->sigmask;
+	int err = sigframe_pop(t, r, &mask);
 
-	if (sigframe_pop(t, r, &mask)) {
-		core_die(t, &(struct signal_info){ .number = SIGSEGV, .code = SI_KERNEL });
+	set_mask(t, mask);
+	if (err) {
+		signal_force(t, r, &no_frame);
 		return 0;
 	}
-	set_mask(t, mask);
 	r->vector = 0x101;          /* rax is the program's, nothing to restart */
 	return (int64_t)r->rax;
 }

@@ -78,7 +78,8 @@ int64_t sys_epoll_pwait2(struct regs *r);
 /* sigframe.c: 0, or -EFAULT when the stack cannot take it. */
 int sigframe_push(struct thread *t, struct regs *r, const struct signal_info *info,
 		  const struct signal_action *a, uint64_t mask);
-/* Undoes it; the mask to restore in *mask. */
+/* Undoes it; the mask to restore in *mask, as soon as it could be read. -EFAULT:
+ * the general registers are as they were. */
 int sigframe_pop(struct thread *t, struct regs *r, uint64_t *mask);
 
 #endif

@@ -60,6 +60,12 @@ on_both() {
     on_both "$apps/signals"
 }
 
+@test "signal frames that cannot be read or written" {
+    on_both "$apps/frames"
+    outrigger run p -- "$apps/frames" race || true
+    state_is p running
+}
+
 @test "threads, mutexes and barriers" {
     on_both "$apps/threads" sum 2
     on_both "$apps/threads" sum 40
