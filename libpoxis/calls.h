@@ -45,6 +45,7 @@ int64_t sys_exit(struct regs *r);
 int64_t sys_exit_group(struct regs *r);
 int64_t sys_set_tid_address(struct regs *r);
 int64_t sys_arch_prctl(struct regs *r);
+int64_t sys_prctl(struct regs *r);
 int64_t sys_getpid(struct regs *r);
 int64_t sys_gettid(struct regs *r);
 int64_t sys_getcpu(struct regs *r);

@@ -194,6 +194,33 @@ int64_t sys_arch_prctl(struct regs *r)
 	}
 }
 
+/* Linux's, but for what would bind or end the twin that makes our calls. */
+int64_t sys_prctl(struct regs *r)
+{
+	enum { PR_SET_SECCOMP = 22, PR_SET_TSC = 26, PR_TSC_SIGSEGV = 2, PR_SET_MM = 35,
+	       PR_SET_SYSCALL_USER_DISPATCH = 59, PR_SET_MDWE = 65 };
+
+	switch ((int)r->rdi) {
+	case PR_SET_SECCOMP:
+		return dispatch_refuse(r, -EINVAL, "filters are not evaluated in the co-kernel yet");
+	case PR_SET_SYSCALL_USER_DISPATCH:
+		if (r->rsi)
+			return dispatch_refuse(r, -EINVAL, "a program's own dispatch of system calls is not built");
+		break;
+	case PR_SET_TSC:
+		if (r->rsi == PR_TSC_SIGSEGV)
+			return dispatch_refuse(r, -EINVAL, "the time-stamp counter is always readable");
+		break;
+	case PR_SET_MM:
+		return dispatch_refuse(r, -EPERM, "what Linux knows of the memory is the proxy's");
+	case PR_SET_MDWE:
+		return dispatch_refuse(r, -EINVAL, "not built yet");
+	default:
+		break;
+	}
+	return dispatch_delegate(r);
+}
+
 int64_t sys_getpid(struct regs *r)
 {
 	return current_thread()->process->pid;

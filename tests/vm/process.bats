@@ -112,6 +112,16 @@ while True: m[5 * 4096] = 1'
     [ "$(attr p state)" = running ]
 }
 
+@test "what would bind the proxy that makes the calls is refused" {
+    command -v python3 || skip "python3 is not installed"
+    [ "$(outrigger run p -- /usr/bin/python3 -c '
+import ctypes
+c = ctypes.CDLL(None, use_errno=True)
+print([(c.prctl(o, a, 0, 0, 0), ctypes.get_errno()) for o, a in ((22, 1), (26, 2), (35, 1), (59, 1), (65, 1))])
+print(c.prctl(15, b"name", 0, 0, 0), open("/proc/self/comm").read().strip())')" = "[(-1, 22), (-1, 22), (-1, 1), (-1, 22), (-1, 22)]
+0 name" ]
+}
+
 @test "nothing is left behind" {
     eventually 5 contexts_are p 0
     eventually 5 processes_are p 0
