@@ -85,7 +85,7 @@ static void update_rtt(struct tcp_pcb *pcb, const struct tcp_in *in, const struc
 {
     struct net_stack *ns = pcb->ns;
     if (news->rtt_sent_ns && !news->retrans_acked) {
-        tcp_rtt_sample(pcb, (uint32_t)((ns->now_ns - news->rtt_sent_ns) / NET_NS_PER_US));
+        tcp_rtt_sample(pcb, tcp_elapsed_us(ns->now_ns, news->rtt_sent_ns));
     } else if (news->acked && pcb->ts_ok && in->has_ts && in->tsecr && !news->dsack) {
         /* RFC 7323 4.1; Karn's ambiguity is gone. Except after a lost ACK: what answers a duplicate echoes the first copy,
          * and would measure our timeout, which would grow from it and be measured again. */
@@ -172,8 +172,8 @@ static void ack_calm(struct tcp_pcb *pcb, uint32_t ack)
     if (last) {
         net_slab_put(&ns->tcp_segs, last);
         pcb->rack_valid = 1;
-        pcb->rack_rtt_us = (uint32_t)((ns->now_ns - pcb->rack_sent_ns) / NET_NS_PER_US);
-        tcp_rtt_sample(pcb, (uint32_t)((ns->now_ns - first_ns) / NET_NS_PER_US));
+        pcb->rack_rtt_us = tcp_elapsed_us(ns->now_ns, pcb->rack_sent_ns);
+        tcp_rtt_sample(pcb, tcp_elapsed_us(ns->now_ns, first_ns));
     }
     free_sent(pcb, ack);
     tcp_cc_on_ack(pcb, acked, flight);

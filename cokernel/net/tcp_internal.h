@@ -204,6 +204,7 @@ struct tcp_pcb {
     uint32_t snd_wnd, max_wnd;    /* scaled */
     uint32_t snd_wl1, snd_wl2;
     uint32_t write_seq;           /* after the last queued byte, FIN not counted */
+    uint32_t snd_sml;             /* end of the last segment sent that was not full */
     uint32_t mss;                 /* payload a segment, options of data segments deducted */
     uint32_t high_seq;            /* recovery ends there */
     uint32_t ecn_high;            /* one reduction a window */
@@ -463,6 +464,11 @@ struct tcp_ack_news {
 /* False if the segment must be dropped. */
 bool tcp_ack_input(struct tcp_pcb *pcb, struct tcp_in *in);
 void tcp_rtt_sample(struct tcp_pcb *pcb, uint32_t rtt_us);
+/* A round trip that took longer than any timeout counts as that: more would wrap, and teaches nothing. */
+static inline uint32_t tcp_elapsed_us(uint64_t now_ns, uint64_t then_ns)
+{
+    return (uint32_t)net_min((now_ns - then_ns) / NET_NS_PER_US, (uint64_t)TCP_RTO_MAX_US);
+}
 
 /* tcp_sack.c: the scoreboard */
 struct tcp_seg *tcp_seg_new(struct tcp_pcb *pcb, uint32_t seq, uint32_t end, uint16_t flags, struct pbuf *pb);

@@ -238,7 +238,7 @@ void tcp_synreq_input(struct tcp_synreq *req, struct tcp_in *in)
     struct tcp_handshake *hs = &req->hs;
     struct tcp_listener *l = req->listener;
     uint32_t rcv_nxt = hs->irs + 1, window = net_min(tcp_initial_window(&l->opts), 65535u);
-    bool in_window = seq_ge(in->seq, rcv_nxt) && seq_lt(in->seq, rcv_nxt + window);
+    bool in_window = seq_lt(in->seq, rcv_nxt + window) && (seq_ge(in->seq, rcv_nxt) || seq_gt(in->end, rcv_nxt)); /* any part: RFC 9293 3.4 */
     if (in->flags & TCP_RST) {
         if (in->seq == rcv_nxt) {
             ns->counters.tcp_rst_in++;
@@ -263,12 +263,12 @@ void tcp_synreq_input(struct tcp_synreq *req, struct tcp_in *in)
     }
     if (hs->ts_ok && in->has_ts && (int32_t)(in->tsval - hs->ts_recent) < 0)
         return; /* PAWS */
-    if (!in_window && in->seq != rcv_nxt) {
+    if (!in_window) {
         tcp_synack(ns, hs, &l->opts, window);
         return;
     }
     if (!hs->retransmitted)
-        hs->rtt_us = (uint32_t)((ns->now_ns - req->sent_ns) / NET_NS_PER_US);
+        hs->rtt_us = tcp_elapsed_us(ns->now_ns, req->sent_ns);
     if (l->accept_count >= l->backlog) {
         ns->counters.tcp_listen_overflow++;
         return; /* the SYN-ACK will be retransmitted and answered again */
@@ -293,7 +293,7 @@ struct tcp_pcb *tcp_listener_spawn(struct tcp_listener *l, const struct tcp_hand
     pcb->iss = hs->iss;
     pcb->irs = hs->irs;
     pcb->snd_una = pcb->snd_nxt = pcb->write_seq = pcb->snd_wl2 = hs->iss + 1;
-    pcb->high_seq = pcb->ecn_high = pcb->reo_round_end = pcb->snd_una;
+    pcb->high_seq = pcb->ecn_high = pcb->reo_round_end = pcb->snd_sml = pcb->snd_una;
     pcb->snd_wl1 = hs->irs;
     pcb->snd_wnd = pcb->max_wnd = hs->wnd;
     pcb->rcv_nxt = pcb->rcv_wup = hs->irs + 1;

@@ -200,6 +200,18 @@ static void a_flood_beyond_what_is_bearable_is_shed(void **state)
     assert_int_equal(s.flags, TCP_SYN | TCP_ACK);
 }
 
+static void data_that_begins_below_the_window_finishes_the_handshake_too(void **state) /* RFC 9293 3.4: any part of it */
+{
+    struct kit_seg s;
+    kit_send(&k, syn(5555, 100));
+    kit_last(&k, &s);
+    kit_send(&k, (struct kit_seg){ .flags = TCP_ACK, .seq = 99, .ack = s.seq + 1, .wnd = 1000, .ts = true, .tsval = 78, .len = 10 });
+    struct tcp_pcb *pcb = tcp_accept(k.listener);
+    assert_non_null(pcb);
+    assert_int_equal(tcp_readable_bytes(pcb), 8);
+    tcp_abort(pcb);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +225,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(time_wait_answers_a_repeated_fin_and_ignores_resets, setup, teardown),
         cmocka_unit_test_setup_teardown(time_wait_gives_way_to_a_newer_connection, setup, teardown),
         cmocka_unit_test_setup_teardown(what_nobody_accepted_has_no_events, setup, teardown),
+        cmocka_unit_test_setup_teardown(data_that_begins_below_the_window_finishes_the_handshake_too, setup, teardown),
         cmocka_unit_test_setup_teardown(a_flood_beyond_what_is_bearable_is_shed, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,13 +4,13 @@
 #include "cokernel/net/tcp_internal.h"
 
 #define IMAGE_MAGIC 0x6e637074u /* "tpcn" */
-#define IMAGE_VERSION 4u
+#define IMAGE_VERSION 5u
 #define SEGS_MAX (1u << 20)
 
 /* Plain values, copied as they are. */
 #define VALUES(X) \
     X(uint32_t, rcv_nxt) X(uint32_t, rcv_wup) X(uint32_t, rcv_adv) X(uint32_t, ts_recent) X(uint32_t, snd_una) X(uint32_t, snd_nxt) \
-    X(uint32_t, snd_wnd) X(uint32_t, max_wnd) X(uint32_t, snd_wl1) X(uint32_t, snd_wl2) X(uint32_t, write_seq) X(uint32_t, snd_up) \
+    X(uint32_t, snd_wnd) X(uint32_t, max_wnd) X(uint32_t, snd_wl1) X(uint32_t, snd_wl2) X(uint32_t, write_seq) X(uint32_t, snd_sml) X(uint32_t, snd_up) \
     X(uint32_t, dup_bytes) X(uint32_t, cwnd) X(uint32_t, ssthresh) X(uint32_t, cwnd_used) X(uint32_t, high_seq) \
     X(uint32_t, prr_delivered) X(uint32_t, prr_out) X(uint32_t, prr_flight) X(uint32_t, prior_cwnd) X(uint32_t, prior_ssthresh) \
     X(uint32_t, undo_marker) X(uint32_t, undo_retrans) X(uint32_t, retrans_ts) X(uint32_t, ecn_high) X(uint32_t, srtt_us) \
@@ -176,7 +176,7 @@ static bool options_plausible(const struct tcp_opts *o)
 {
     return o->cc < TCP_CC_COUNT && o->ttl && o->rcvbuf >= 1024 && o->rcvbuf <= TCP_RCVBUF_MAX && o->sndbuf >= 2048 && o->sndbuf <= TCP_SNDBUF_MAX &&
            o->keep_idle_s && o->keep_idle_s <= 32767 && o->keep_intvl_s && o->keep_intvl_s <= 32767 && o->keep_count &&
-           o->linger2_s <= 120 && (!o->maxseg || o->maxseg >= 88) && o->pacing_rate <= INT64_MAX && !(o->tos & 3) &&
+           o->linger2_s <= 120 && (!o->maxseg || o->maxseg >= 88) && o->fastopen <= 65535 && o->pacing_rate <= INT64_MAX && !(o->tos & 3) &&
            (o->keepalive | o->nodelay | o->cork | o->ecn | o->notify_acked | o->rcvbuf_locked | o->oobinline) <= 1;
 }
 
@@ -189,6 +189,8 @@ static bool fins_plausible(const struct image *im)
         im->fin_sent > im->fin_queued || im->fin_acked > im->fin_sent || im->fin_known > 1 || (im->fin_received && im->island_count))
         return false;
     if (im->fin_sent && im->snd_nxt != im->write_seq + 1)
+        return false;
+    if (im->fin_known && !im->fin_received && im->fin_seq - im->rcv_nxt > 1u << 30)
         return false;
     return !im->fin_acked || (im->snd_una == im->snd_nxt && !im->seg_count);
 }

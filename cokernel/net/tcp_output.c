@@ -95,6 +95,8 @@ static bool send_new(struct tcp_pcb *pcb, uint32_t len, uint16_t flags)
     }
     if (pcb->rtx_head == s)
         pcb->first_unacked_ns = pcb->ns->now_ns;
+    if (len % tcp_send_mss(pcb))
+        pcb->snd_sml = seq + len;
     pcb->snd_nxt = s->end;
     pcb->fin_sent |= fin;
     pcb->prr_out += len;
@@ -104,7 +106,10 @@ static bool send_new(struct tcp_pcb *pcb, uint32_t len, uint16_t flags)
     return true;
 }
 
-/* False: not yet. RFC 9293 3.8.6.2.1 and Nagle (3.7.4). */
+static bool small_one_is_out(const struct tcp_pcb *pcb) { return seq_gt(pcb->snd_sml, pcb->snd_una) && seq_le(pcb->snd_sml, pcb->snd_nxt); }
+
+/* False: not yet. RFC 9293 3.8.6.2.1 and Nagle (3.7.4), the latter as Minshall has it and Linux does it: one small segment at a
+ * time, whatever full ones are under way, so that the end of a long message does not wait for a delayed ACK. */
 static bool worth_sending(const struct tcp_pcb *pcb, uint32_t len, uint32_t unsent)
 {
     if (len >= tcp_send_mss(pcb))
@@ -115,8 +120,7 @@ static bool worth_sending(const struct tcp_pcb *pcb, uint32_t len, uint32_t unse
         return true;
     if (pcb->opts.cork)
         return false;
-    uint32_t syn = pcb->state == TCP_SYN_RCVD; /* a SYN-ACK that is under way holds nothing back */
-    return pcb->opts.nodelay || pcb->snd_nxt == pcb->snd_una + syn;
+    return pcb->opts.nodelay || !small_one_is_out(pcb);
 }
 
 static bool paced_out(struct tcp_pcb *pcb, uint32_t len)
@@ -229,6 +233,7 @@ void tcp_send_syn(struct tcp_pcb *pcb)
             pcb->bytes_sent += len;
         }
     }
+    pcb->snd_sml = pcb->iss;
     pcb->retrans_high = pcb->iss + 1;
     pcb->snd_nxt = pcb->iss + 1 + x.len;
     pcb->retrans_out = 1;

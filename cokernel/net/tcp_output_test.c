@@ -317,6 +317,23 @@ static void urgent_data_is_marked_until_it_is_acknowledged(void **state) /* RFC 
     assert_true(kit_last(&k, &s) && !(s.flags & TCP_URG));
 }
 
+static void the_end_of_a_long_message_does_not_wait(void **state) /* Minshall's Nagle */
+{
+    struct kit_seg s;
+    kit_establish(&k, true, true);
+    kit_last(&k, &s);
+    tcp_write(k.pcb, (uint8_t[3000]){ 0 }, 3000);
+    kit_run(&k);
+    assert_int_equal(kit_last(&k, &s), 3);
+    assert_int_equal(s.len, 3000 - 2 * 1448);
+    tcp_write(k.pcb, "abc", 3); /* but a second small one does */
+    kit_run(&k);
+    assert_int_equal(kit_last(&k, &s), 0);
+    kit_ack(&k, k.rcv + 3000);
+    assert_int_equal(kit_last(&k, &s), 1);
+    assert_int_equal(s.len, 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -338,6 +355,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(keepalive_goes_on_after_a_shutdown, setup, teardown),
         cmocka_unit_test_setup_teardown(a_fin_after_the_wait_for_it_is_reset, setup, teardown),
         cmocka_unit_test_setup_teardown(urgent_data_is_marked_until_it_is_acknowledged, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_end_of_a_long_message_does_not_wait, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -81,6 +81,20 @@ static void drain_islands(struct tcp_pcb *pcb)
     }
 }
 
+/* Nothing can follow a FIN; a peer that sends it has lost it. */
+static void drop_behind_fin(struct tcp_pcb *pcb)
+{
+    for (struct tcp_island **at = &pcb->islands; *at;) {
+        struct tcp_island *i = *at;
+        if (seq_le(i->end, pcb->fin_seq)) {
+            at = &i->next;
+            continue;
+        }
+        *at = i->next;
+        island_free(pcb, i);
+    }
+}
+
 static void note_dsack(struct tcp_pcb *pcb, uint32_t start, uint32_t end)
 {
     if (!pcb->sack_ok)
@@ -257,16 +271,28 @@ void tcp_data_input(struct tcp_pcb *pcb, struct tcp_in *in)
         end = pcb->rcv_adv;
         pbuf_trim(pb, end - seq);
     }
+    if (net_unlikely(pcb->fin_known) && seq_gt(end, pcb->fin_seq)) {
+        fin = false;
+        pcb->ack_now = 1;
+        if (seq_ge(seq, pcb->fin_seq)) {
+            tcp_mark_dirty(pcb);
+            in->pb = pb;
+            return;
+        }
+        end = pcb->fin_seq;
+        pbuf_trim(pb, end - seq);
+    }
     if (fin) {
         pcb->fin_known = 1;
         pcb->fin_seq = end;
+        drop_behind_fin(pcb);
     }
     uint32_t len = end - seq;
     if (len) {
         in->pb = NULL;
         if (pcb->user_gone) { /* RFC 9293 3.10.4, RFC 2525 2.17: nobody will ever read it */
+            tcp_reset_for(ns, &pcb->flow.key, in); /* with the number that the peer waits for, whatever we have sent since */
             pbuf_put(pb);
-            tcp_send_reset(pcb);
             tcp_pcb_done(pcb, NET_ECONNRESET);
             return;
         }

@@ -301,6 +301,56 @@ static void rounding_does_not_let_the_window_creep(void **state) /* RFC 7323 2.4
     assert_in_range(tcp_readable_bytes(k.pcb), TCP_RCVBUF_INITIAL * 9 / 10, TCP_RCVBUF_INITIAL * 11 / 10);
 }
 
+static void nothing_follows_a_fin(void **state) /* whichever of both comes first */
+{
+    struct kit_seg s;
+    kit_establish(&k, true, true);
+    struct kit_seg behind = { .flags = TCP_ACK, .seq = k.snd + 50, .ack = k.rcv, .wnd = 512, .len = 100, .ts = true, .tsval = ++k.tsval };
+    kit_send(&k, behind);
+    kit_send(&k, (struct kit_seg){ .flags = TCP_ACK | TCP_FIN, .seq = k.snd, .ack = k.rcv, .wnd = 512, .len = 100, .ts = true, .tsval = ++k.tsval });
+    assert_int_equal(k.pcb->state, TCP_CLOSE_WAIT);
+    assert_int_equal(tcp_readable_bytes(k.pcb), 100);
+    kit_last(&k, &s);
+    assert_true(s.ack == k.snd + 101);
+    tcp_abort(k.pcb);
+    kit_run(&k);
+    kit_last(&k, &s);
+    kit_establish(&k, true, true);
+    kit_send(&k, (struct kit_seg){ .flags = TCP_ACK | TCP_FIN, .seq = k.snd + 20, .ack = k.rcv, .wnd = 512, .ts = true, .tsval = ++k.tsval });
+    behind.seq = k.snd + 10;
+    behind.ack = k.rcv;
+    behind.tsval = ++k.tsval;
+    kit_send(&k, behind);
+    kit_data(&k, NULL, 10);
+    assert_int_equal(k.pcb->state, TCP_CLOSE_WAIT);
+    assert_int_equal(tcp_readable_bytes(k.pcb), 20);
+}
+
+static void data_behind_a_gap_is_no_unread_data(void **state)
+{
+    struct kit_seg s;
+    kit_establish(&k, true, true);
+    kit_send(&k, (struct kit_seg){ .flags = TCP_ACK, .seq = k.snd + 50, .ack = k.rcv, .wnd = 512, .len = 100, .ts = true, .tsval = ++k.tsval });
+    kit_last(&k, &s);
+    tcp_close(k.pcb);
+    kit_run(&k);
+    assert_int_equal(kit_last(&k, &s), 1);
+    assert_true((s.flags & TCP_FIN) && !(s.flags & TCP_RST));
+    kit_data(&k, NULL, 50); /* what comes now nobody can read; the peer waits for k.rcv, our FIN is not there yet */
+    kit_last(&k, &s);
+    assert_true((s.flags & TCP_RST) && s.seq == k.rcv);
+}
+
+static void shutting_down_what_is_closed_fails(void **state)
+{
+    kit_establish(&k, true, true);
+    assert_int_equal(tcp_shutdown(k.pcb), 0);
+    assert_int_equal(tcp_shutdown(k.pcb), 0);
+    kit_send(&k, (struct kit_seg){ .flags = TCP_RST, .seq = k.snd });
+    assert_int_equal(tcp_shutdown(k.pcb), -NET_ENOTCONN);
+    tcp_close(k.pcb);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -323,6 +373,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_newer_urgent_byte_takes_the_place_of_the_older, setup, teardown),
         cmocka_unit_test_setup_teardown(segments_of_any_size_inside_the_window_are_kept, setup, teardown),
         cmocka_unit_test_setup_teardown(rounding_does_not_let_the_window_creep, setup, teardown),
+        cmocka_unit_test_setup_teardown(nothing_follows_a_fin, setup, teardown),
+        cmocka_unit_test_setup_teardown(data_behind_a_gap_is_no_unread_data, setup, teardown),
+        cmocka_unit_test_setup_teardown(shutting_down_what_is_closed_fails, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -162,7 +162,7 @@ void tcp_seg_unmark_lost(struct tcp_pcb *pcb)
 void tcp_seg_delivered(struct tcp_pcb *pcb, struct tcp_seg *s, struct tcp_ack_news *news)
 {
     uint64_t now = pcb->ns->now_ns;
-    uint32_t n = s->end - s->seq, rtt_us = (uint32_t)((now - s->sent_ns) / NET_NS_PER_US);
+    uint32_t n = s->end - s->seq, rtt_us = tcp_elapsed_us(now, s->sent_ns);
     news->delivered += n;
     pcb->delivered += n;
     pcb->plp_seen = net_max(pcb->plp_seen, net_min(n, pcb->mss));

@@ -295,7 +295,7 @@ bool tcp_at_eof(const struct tcp_pcb *pcb) { return pcb->fin_received && !pcb->r
 int tcp_shutdown(struct tcp_pcb *pcb)
 {
     if (pcb->fin_queued)
-        return 0;
+        return pcb->state == TCP_CLOSED ? -NET_ENOTCONN : 0;
     switch (pcb->state) {
     case TCP_ESTABLISHED:
         pcb->state = TCP_FIN_WAIT_1;
@@ -324,7 +324,7 @@ void tcp_close(struct tcp_pcb *pcb)
         tcp_pcb_free(pcb);
         return;
     }
-    if (pcb->rcv_bytes || pcb->islands || pcb->opts.linger_s == 0) { /* RFC 2525 2.17 */
+    if (pcb->rcv_bytes || pcb->opts.linger_s == 0) { /* RFC 2525 2.17; what waits behind a gap could not be read yet */
         tcp_abort(pcb);
         return;
     }
