@@ -18,6 +18,7 @@ $(foreach t,$(NET_TESTS),$(eval $(call unit_test,net_$(basename $(notdir $t)),$t
 $(eval $(call unit_test,net_sim,tests/net/sim/sim_main.c $(NET_SIM_SRC) $(NET_SRC)))
 $(eval $(call user_program,net-sim,tests/net/sim/sim_main.c $(NET_SIM_SRC) $(NET_SRC)))
 $(eval $(call unit_test,net_fuzz,tests/net/fuzz/replay.c tests/net/fuzz/frames.c $(NET_SRC)))
+$(eval $(call unit_test,net_fuzz_calls,tests/net/fuzz/replay.c tests/net/fuzz/calls.c tests/net/fuzz/audit.c $(NET_SRC)))
 $(eval $(call unit_test,net_fuzz_options,tests/net/fuzz/replay.c tests/net/fuzz/options.c $(NET_SRC)))
 $(eval $(call unit_test,net_fuzz_reassembly,tests/net/fuzz/replay.c tests/net/fuzz/reassembly.c $(NET_SRC)))
 $(eval $(call unit_test,net_mesh,tests/net/sim/mesh.c $(NET_SIM_SRC) $(NET_SRC)))
