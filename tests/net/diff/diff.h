@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What one script of net-diff knows about its connection in both worlds. */
+#ifndef DIFF_H
+#define DIFF_H
+
+#include "cokernel/net/cksum.h"
+#include "cokernel/net/tcp_internal.h"
+#include "cokernel/net/wire.h"
+
+enum world { LINUX, OWN, WORLDS };
+
+struct seen { /* sequence numbers from the initial ones on */
+    bool have_iss, accepted;
+    uint8_t syn;              /* 1: a SYN, 2: a SYN-ACK */
+    uint8_t options;          /* of those: 1 MSS, 2 scale, 4 SACK, 8 time stamp, 128 another */
+    uint8_t fin, state, rst_flags;
+    uint16_t mss;
+    uint32_t iss, tsval;
+    uint32_t sent, acked;     /* the highest */
+    uint32_t rst, rst_seq, rst_ack;
+    unsigned answers;         /* segments in this step */
+    unsigned wrong;           /* bytes */
+    int64_t result;           /* of this step's call */
+};
+
+struct script {
+    uint64_t seed, rng;
+    uint16_t port, mss;       /* the peer's, or ours if active */
+    uint8_t options;          /* the peer's */
+    bool active;              /* a call opens it */
+    bool over, closed, peer_fin;
+    bool probing;             /* this step asks for an answer that is no acknowledgement of news */
+    bool fin_seen;            /* the peer has sent one, in its place or not */
+    bool shut;                /* the peer has closed its window once */
+    bool answered;            /* a step had an answer that acknowledged nothing: from now on limits count */
+    uint32_t acked_before;    /* this step */
+    unsigned waited;          /* steps for which something of ours has been unacknowledged */
+    unsigned phase;           /* of the handshake */
+    uint32_t peer_next, peer_acked, tsval, written;
+    const char *what;
+    int fd;
+    struct tcp_pcb *pcb;
+    struct seen seen[WORLDS];
+};
+
+struct segment { uint16_t flags, wnd; uint32_t seq, ack, len; uint8_t corrupt; bool old_ts, no_ts, closed_port; };
+
+static inline uint8_t pattern(uint32_t at) { return (uint8_t)(at * 167 + (at >> 8)); }
+
+/* Why this difference is meant; NULL: it is not. */
+const char *known_reason(const struct script *s, const char *field);
+
+#endif
