@@ -15,6 +15,9 @@ vm-test: all
 soak: all
 	$(Q)tests/run-soak $(SHARD)
 
+# For tools/vm.
+$(eval $(call user_program,vm-tsc,tools/vm-tsc.c))
+
 # The main job in the test machine: a program on a co-kernel and on Linux beside it.
 DEMO_KERNEL ?= 6.1
 $(O)/demo/modules.tar:
