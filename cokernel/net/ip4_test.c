@@ -161,6 +161,29 @@ static void neighbours_that_do_not_answer_are_bounded(void **state) /* RFC 6583 
     assert_int_equal(k.ns->neigh_incomplete, 0);
 }
 
+static void a_burst_waits_for_the_neighbour(void **state)
+{
+    uint8_t reply[42] = { 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 3, 8, 6, 0, 1, 8, 0, 6, 4, 0, 2, 2, 0, 0, 0, 0, 3, 10, 0, 0, 3, 2, 0, 0, 0, 0, 1, 10, 0, 0, 1 };
+    struct net_addr to = net_addr_v4(0x0a000003);
+    struct udp_pcb *u = udp_open(k.ns);
+    unsigned data = 0;
+    uint8_t last = 0;
+    for (uint8_t i = 0; i < 40; i++)
+        assert_int_equal(udp_send(u, pbuf_copy_in(net_stack_pools(k.ns), &i, 1, 64), &to, 7), 0);
+    kit_run(&k);
+    k.sent_count = 0;
+    kit_frame(&k, reply, sizeof reply);
+    for (unsigned i = 0; i < k.sent_count; i++)
+        if (get_be16(k.sent[i].bytes + 12) == ETH_TYPE_IP4) {
+            assert_true(!data || k.sent[i].bytes[42] == last + 1); /* the oldest had to go */
+            last = k.sent[i].bytes[42];
+            data++;
+        }
+    assert_int_equal(data, NEIGH_QUEUE);
+    assert_int_equal(last, 39);
+    udp_close(u);
+}
+
 static void addresses_read_and_print(void **state)
 {
     static const char *const same[] = { "10.0.0.1", "255.255.255.255", "::", "::1", "fe80::1", "2001:db8::8:800:200c:417a", "1:0:0:2::3", "1:2:3:4:5:6:7:8" };
@@ -279,6 +302,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_address_is_defended_once_in_a_while, setup, teardown),
         cmocka_unit_test_setup_teardown(a_probed_address_waits_for_silence, setup, teardown),
         cmocka_unit_test_setup_teardown(neighbours_that_do_not_answer_are_bounded, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_burst_waits_for_the_neighbour, setup, teardown),
         cmocka_unit_test_setup_teardown(addresses_read_and_print, setup, teardown),
         cmocka_unit_test_setup_teardown(only_own_addresses_are_answered, setup, teardown),
         cmocka_unit_test_setup_teardown(nobody_is_no_source_for_tcp, setup, teardown),

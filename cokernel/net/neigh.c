@@ -145,7 +145,7 @@ void neigh_output(struct neigh *n, uint16_t type, struct pbuf *pb)
     }
     n->used_ns = ns->now_ns;
     if (n->state == NEIGH_INCOMPLETE) {
-        if (n->queue.count >= NEIGH_QUEUE)
+        while (n->queue.count >= (net_mem_pressed(&ns->mem) ? NEIGH_QUEUE_PRESSED : NEIGH_QUEUE))
             pbuf_put(pbuf_queue_pop(&n->queue));
         pb->port = type;
         pbuf_queue_push(&n->queue, pb);

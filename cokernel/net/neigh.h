@@ -16,7 +16,8 @@ struct net_stack;
 
 enum neigh_state { NEIGH_INCOMPLETE, NEIGH_REACHABLE, NEIGH_STALE, NEIGH_DELAY, NEIGH_PROBE };
 
-#define NEIGH_QUEUE 3u         /* packets kept while resolving (RFC 1122 2.3.2.2, RFC 4861 7.2.2) */
+#define NEIGH_QUEUE 32u        /* packets kept while resolving (RFC 1122 2.3.2.2, RFC 4861 7.2.2) */
+#define NEIGH_QUEUE_PRESSED 3u /* the same while memory is short */
 #define NEIGH_LIMIT 4096u
 #define NEIGH_INCOMPLETE_LIMIT 512u
 
