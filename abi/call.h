@@ -90,6 +90,8 @@ OTR_ASSERT_AT(struct otr_slot, sig_pending, 72);
                                                there is none, or the caller may pass it */
 #define OTR_CALL_CORE    (OTR_CALL_BASE + 17) /* the program dies: arg0 OTR_CORE_*, what the mailbox, as a
                                                page of abi/debug.h, has; arg1 the signal */
+#define OTR_CALL_RAISE   (OTR_CALL_BASE + 18) /* arg0 a signal for the program that the kernel sends; arg1 1:
+                                               this thread takes it, 0: it is blocked here */
 #define OTR_CORE_BEGIN  0u  /* nothing yet; result 1: a core file is wanted */
 #define OTR_CORE_THREAD 1u  /* a struct otr_thread_state; the one that dies comes first */
 #define OTR_CORE_AREA   2u  /* a struct otr_core_areas, ascending */

@@ -63,6 +63,10 @@ int64_t sys_times(struct regs *r);
 int64_t sys_wait4(struct regs *r);
 int64_t sys_waitid(struct regs *r);
 
+/* cputimer.c */
+int64_t sys_getitimer(struct regs *r);
+int64_t sys_setitimer(struct regs *r);
+
 /* barrier.c */
 int64_t sys_membarrier(struct regs *r);
 

@@ -430,6 +430,12 @@ noreturn_ void process_thread_exit(void)
 	mm_leave();
 	t->mm = NULL;
 	spin_lock(&p->lock);
+	/* While the process is not over for the host, which may then have it freed. */
+	while (p->thread_count == 1 && p->cputimers.keeper) {
+		spin_unlock(&p->lock);
+		cputimer_end(p);
+		spin_lock(&p->lock);
+	}
 	signal_free_all(t);
 	list_remove(&t->process_link);
 	p->ended_threads_ns += usage_thread_ns(t);
@@ -483,6 +489,8 @@ void process_work(struct thread *t, struct regs *r)
 		thread_park();
 	if (work & WORK_HOLD)
 		hold_here(t);
+	if (work & WORK_CPUTIMER)
+		cputimer_work(t);
 	/* Before a handler's frame: its sequence is over. */
 	if (work & (WORK_RSEQ | WORK_SIGNAL))
 		rseq_resume(t, r);

@@ -14,6 +14,7 @@
 #include "cokernel/lib/tree.h"
 #include "cokernel/lib/types.h"
 #include "cokernel/sched/thread.h"
+#include "libpoxis/cputimer.h"
 #include "libpoxis/signal.h"
 
 struct debug;
@@ -56,6 +57,7 @@ struct process {
 	uint64_t children_ns;       /* of those waited for; lock */
 	struct list ended_children; /* of those not yet waited for; lock */
 	uint32_t ended_children_count;
+	struct cputimers cputimers; /* lock */
 	uint64_t lender_zaps;       /* vfork_zap_seq() */
 	struct signal_action action[SIGNALS];   /* under lock */
 	struct signal_action former[SIGNALS];   /* handlers that were taken away; lock */

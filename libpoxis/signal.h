@@ -21,7 +21,7 @@ struct thread;
 
 enum {
 	SIGILL = 4, SIGTRAP = 5, SIGBUS = 7, SIGFPE = 8, SIGKILL = 9, SIGSEGV = 11, SIGTERM = 15,
-	SIGSTOP = 19,
+	SIGSTOP = 19, SIGVTALRM = 26, SIGPROF = 27,
 };
 
 /* struct sigaction as the kernel call has it. */

@@ -26,6 +26,7 @@ struct slot;
 #define WORK_RSEQ   (1u << 3)   /* it lost the CPU: rseq.c */
 #define WORK_HOLD   (1u << 4)   /* look at `held`: hold.c */
 #define WORK_STEP   (1u << 5)   /* one instruction, for a debugger: debug.c */
+#define WORK_CPUTIMER (1u << 6) /* a timer on CPU time is due: cputimer.c */
 
 enum { PARK_RUNNING, PARK_TOKEN, PARK_PARKING, PARK_PARKED };
 

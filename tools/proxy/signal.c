@@ -13,6 +13,7 @@
  * restart after the handler ends with -OTR_AGAIN: the co-kernel makes it again
  * after the program's handler, or answers EINTR, as the handler's flags say.
  */
+#include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -257,6 +258,23 @@ long signal_mask(struct twin *t, uint64_t mask)
 {
 	__atomic_store_n(&t->mask, mask, __ATOMIC_RELAXED);
 	return t->held ? 0 : set_mask(mask);
+}
+
+long signal_raise(uint64_t number, bool here)
+{
+	siginfo_t info = { .si_signo = (int)number, .si_code = SI_KERNEL };
+	uint64_t pid = (uint64_t)raw_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0);
+	uint64_t tid = (uint64_t)raw_syscall(SYS_gettid, 0, 0, 0, 0, 0, 0);
+
+	if (number < 1 || number > SIGNALS)
+		return -EINVAL;
+	/* In the kernel's name the first thread alone may signal the process, and the
+	 * others themselves. */
+	if (pid == tid)
+		return raw_syscall(SYS_rt_sigqueueinfo, pid, number, (uintptr_t)&info, 0, 0, 0);
+	if (here)
+		return raw_syscall(SYS_rt_tgsigqueueinfo, pid, tid, number, (uintptr_t)&info, 0, 0);
+	return raw_syscall(SYS_kill, pid, number, 0, 0, 0, 0);
 }
 
 void signal_default_handlers(void)
