@@ -263,6 +263,14 @@ struct otr_ioc_file_name {
 };
 OTR_ASSERT_SIZE(struct otr_ioc_file_name, 32);
 
+/* The caller's lowest open descriptor from `from` on that is closed by execve. */
+struct otr_ioc_cloexec {
+	struct otr_req req;
+	uint32_t from;
+	int32_t  fd;                /* out; -1: there is none */
+};
+OTR_ASSERT_SIZE(struct otr_ioc_cloexec, 24);
+
 /* Ends the calling process, as a fatal signal would. Linux's own would not say that
  * a core was dumped when it was not Linux who did. */
 struct otr_ioc_die {
@@ -310,5 +318,6 @@ OTR_ASSERT_SIZE(struct otr_ioc_debug, 64);
 #define OTR_IOC_DIE        OTR_IOC(45, struct otr_ioc_die)
 #define OTR_IOC_DEBUG_ATTACH OTR_IOC(46, struct otr_ioc_debug_attach)
 #define OTR_IOC_DEBUG      OTR_IOC(47, struct otr_ioc_debug)
+#define OTR_IOC_CLOEXEC    OTR_IOC(48, struct otr_ioc_cloexec)
 
 #endif

@@ -32,6 +32,7 @@ union otr_any {
 	struct otr_ioc_inherit inherit;
 	struct otr_ioc_grant grant;
 	struct otr_ioc_file_name file_name;
+	struct otr_ioc_cloexec cloexec;
 	struct otr_ioc_die die;
 	struct otr_ioc_debug_attach debug_attach;
 	struct otr_ioc_debug debug;
@@ -336,6 +337,12 @@ static int do_file_name(struct file *file, union otr_any *a, struct otr_note *no
 	return otr_ctx_file_name(file, &a->file_name, note);
 }
 
+static int do_cloexec(struct file *file, union otr_any *a, struct otr_note *note)
+{
+	a->cloexec.fd = otr_next_cloexec(a->cloexec.from);
+	return 0;
+}
+
 static int do_die(struct file *file, union otr_any *a, struct otr_note *note)
 {
 	if (a->die.reserved)
@@ -406,6 +413,7 @@ static const struct {
 	[45] = { do_die, sizeof(struct otr_ioc_die), RUN },
 	[46] = { do_debug_attach, sizeof(struct otr_ioc_debug_attach), RUN },
 	[47] = { do_debug, sizeof(struct otr_ioc_debug), RUN },
+	[48] = { do_cloexec, sizeof(struct otr_ioc_cloexec), RUN },
 };
 
 static void tell(const struct otr_req *req, const struct otr_note *note)

@@ -10,14 +10,18 @@
  * which they also touch user memory. The frames are referenced instead, as by a
  * pin, so that memory cannot leave the partition under a read.
  */
+#include <linux/fdtable.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/kdev_t.h>
+#include <linux/magic.h>
 #include <linux/major.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
 #include <linux/mount.h>
+#include <linux/pagemap.h>
 #include <linux/slab.h>
+#include <linux/swap.h>
 
 #include "ctx.h"
 
@@ -225,6 +229,28 @@ void otr_files_fini(struct otr_context *c)
 	xa_destroy(&c->file_numbers);
 }
 
+/* The caller's lowest descriptor from `from` on that an execve closes, or -1. A proxy
+ * would have to look through /proc for it, which costs as much as a page fault each. */
+int otr_next_cloexec(u32 from)
+{
+	struct fdtable *t;
+	unsigned int fd;
+	int found = -1;
+
+	rcu_read_lock();
+	t = files_fdtable(current->files);
+	for (fd = from; fd < t->max_fds; fd++) {
+		fd = find_next_bit(t->close_on_exec, t->max_fds, fd);
+		/* The bit of a closed one is left as it was. */
+		if (fd < t->max_fds && test_bit(fd, t->open_fds)) {
+			found = fd;
+			break;
+		}
+	}
+	rcu_read_unlock();
+	return found;
+}
+
 /* ---- Fetching ---- */
 
 static void put_frames(u64 pfn, u64 count)
@@ -253,13 +279,52 @@ static int get_frames(struct otr_context *c, u64 phys, u64 bytes)
 	return ret;
 }
 
+/*
+ * What Linux's page cache has from `at` on, up to a page that is not there, as a fault in a
+ * private mapping would find it; the rest is the file system's to read. 0: the first is not.
+ */
+static u64 copy_cached(struct file *file, void *to, u64 bytes, loff_t at)
+{
+	struct address_space *mapping = file->f_mapping;
+	struct page *page;
+	loff_t size;
+	u64 done = 0;
+	bool there;
+
+	if (!PAGE_ALIGNED(at) || mapping->host->i_sb->s_magic == HUGETLBFS_MAGIC)
+		return 0;
+	while (done < bytes) {
+		page = find_get_page(mapping, (at + done) >> PAGE_SHIFT);
+		if (!page)
+			break;
+		there = PageUptodate(page) && !PageHWPoison(page);
+		if (there) {
+			copy_page(to + done, page_address(page));
+			mark_page_accessed(page);
+		}
+		put_page(page);
+		/* Looked at last: what the file had when it was copied, and no more. */
+		size = i_size_read(mapping->host);
+		if (!there || (u64)size <= at + done)
+			break;
+		done += min_t(u64, PAGE_SIZE, size - at - done);
+		if (!PAGE_ALIGNED(done))
+			break;
+	}
+	return done;
+}
+
 static s64 read_file(struct file *file, void *to, u64 bytes, loff_t at)
 {
 	u64 done = 0;
 	ssize_t n;
 
 	while (done < bytes) {
-		n = kernel_read(file, to + done, bytes - done, &at);
+		n = copy_cached(file, to + done, bytes - done, at);
+		if (n)
+			at += n;
+		else
+			n = kernel_read(file, to + done, bytes - done, &at);
 		if (n < 0)
 			return n;
 		if (!n)

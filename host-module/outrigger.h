@@ -387,6 +387,7 @@ int otr_ctx_zap(struct file *file, struct otr_note *note);
 int otr_ctx_file(struct file *file, struct otr_ioc_file *req, struct otr_note *note);
 int otr_ctx_inherit(struct file *file, struct otr_ioc_inherit *req, struct otr_note *note);
 int otr_ctx_fetch(struct file *file, u32 index, struct otr_note *note);
+int otr_next_cloexec(u32 from);
 int otr_ctx_file_name(struct file *file, struct otr_ioc_file_name *req, struct otr_note *note);
 bool otr_ctx_debug_event(struct otr_partition *p, u32 id);
 int otr_debug_attach(struct file *file, struct otr_ioc_debug_attach *req, struct otr_note *note);

@@ -14,7 +14,7 @@
 #include "cokernel/mm/mm_internal.h"
 #include "cokernel/sched/thread.h"
 
-#define AROUND_PAGES 16u        /* as Linux's fault-around: 64 KiB */
+#define AROUND_PAGES 8u         /* 32 KiB: a round trip costs about what copying these does */
 #define RETURN_LOOK_NS 200000u
 #define AHEAD_PAGES  128u       /* at most, for whoever reads in order */
 

@@ -64,6 +64,7 @@ static const struct {
 	{ 45, sizeof(struct otr_ioc_die), false, true },
 	{ 46, sizeof(struct otr_ioc_debug_attach), false, true },
 	{ 47, sizeof(struct otr_ioc_debug), false, true },
+	{ 48, sizeof(struct otr_ioc_cloexec), false, true },
 };
 
 static unsigned long number(unsigned int nr, unsigned int bytes)
@@ -269,6 +270,29 @@ static void images(int fd)
 	}
 }
 
+/* As fcntl() says it, one descriptor after another; the file itself is one. */
+static void cloexec(int fd)
+{
+	struct otr_ioc_cloexec c = { 0 };
+	int closed = open("/dev/null", O_RDONLY | O_CLOEXEC), stays = open("/dev/null", O_RDONLY);
+	int high = fcntl(stays, F_DUPFD_CLOEXEC, 700), i, want_fd = -1;
+
+	close(closed);  /* leaves its bit behind */
+	for (c.from = 0; want_fd < 1000; c.from = (uint32_t)want_fd + 1) {
+		for (i = (int)c.from; i < 1000 && fcntl(i, F_GETFD) != FD_CLOEXEC; i++)
+			;
+		want_fd = i;
+		want("the next to close", CALL(fd, OTR_IOC_CLOEXEC, &c), 0);
+		want("that next one", c.fd == (i < 1000 ? i : -1) ? 0 : EIO, 0);
+	}
+	want("high enough", high == 700 ? 0 : EIO, 0);
+	c.from = UINT32_MAX;
+	want("behind the last", CALL(fd, OTR_IOC_CLOEXEC, &c), 0);
+	want("nothing there", c.fd == -1 ? 0 : EIO, 0);
+	close(high);
+	close(stays);
+}
+
 /* A file that is no context; mappings that are none. */
 static void contexts(int fd)
 {
@@ -291,6 +315,7 @@ static void contexts(int fd)
 	want("attach with an unknown flag", CALL(fd, OTR_IOC_ATTACH, &a), EINVAL);
 	a.flags = 0;
 	want("a file's name without a context", CALL(fd, OTR_IOC_FILE_NAME, &f), EINVAL);
+	cloexec(fd);
 	want("dying of nothing", CALL(fd, OTR_IOC_DIE, &k), EINVAL);
 	k.status = 9;
 	want("dying without a context", CALL(fd, OTR_IOC_DIE, &k), EINVAL);

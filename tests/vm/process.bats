@@ -71,6 +71,30 @@ print(subprocess.run(["/bin/echo", "hi"], capture_output=True).stdout)'
     on_both "$apps/maps" /var/tmp
 }
 
+@test "private mappings of files in the page cache: ends, holes, writes before the first touch" {
+    on_both "$apps/maps" /dev/shm
+    on_both python3 -c '
+import hashlib, mmap, os
+def look(name, m): print(name, len(m), hashlib.md5(m[:]).hexdigest())
+for place in "/dev/shm", "/tmp":
+    for size in 1, 4095, 4096, 4097, 70000, 1 << 20:
+        with open(place + "/cached", "w+b") as f:
+            f.write(bytes((i * 7 + i // 251) % 256 for i in range(size)))
+            f.flush()
+            look(place, mmap.mmap(f.fileno(), 0, mmap.MAP_PRIVATE))
+            m = mmap.mmap(f.fileno(), 0, mmap.MAP_PRIVATE)
+            os.pwrite(f.fileno(), b"written", size // 2)
+            look("written", m)
+            m[size // 3] = 1
+            look("own", m)
+            os.ftruncate(f.fileno(), size + 300000)
+            os.pwrite(f.fileno(), b"behind a hole", size + 200000)
+            look("hole", mmap.mmap(f.fileno(), 0, mmap.MAP_PRIVATE))
+            os.ftruncate(f.fileno(), size // 2 + 1)
+            os.ftruncate(f.fileno(), size + 5000)
+            look("cut", mmap.mmap(f.fileno(), 0, mmap.MAP_PRIVATE))'
+}
+
 @test "Linux and a program write to one mapping; truncation and death end it well" {
     command -v python3 || skip "python3 is not installed"
     local map='

@@ -5,7 +5,6 @@
  * Nothing is lost when that fails; when it answers 0, the co-kernel empties the
  * old program.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -13,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -151,24 +151,19 @@ static int copy_vector(struct window pointers[2], uint64_t from, size_t *left, c
 
 /* Descriptors that do not survive; the proxy's own are hidden and stay, and so do
  * the new program's files until its memory is filled. */
-static void close_on_exec(const struct program *q)
+static int close_on_exec(const struct proxy *p, const struct program *q)
 {
-	DIR *d = opendir("/proc/self/fd");
-	struct dirent *e;
+	struct otr_ioc_cloexec c = { .req.size = sizeof(c) };
 
-	if (!d)
-		return;
-	while ((e = readdir(d))) {
-		int fd = atoi(e->d_name), flags;
-
-		if (e->d_name[0] == '.' || fd == dirfd(d) || hide_is_hidden((uint64_t)fd) ||
-		    fd == q->exe.fd || fd == q->interpreter.fd)
-			continue;
-		flags = fcntl(fd, F_GETFD);
-		if (flags >= 0 && flags & FD_CLOEXEC)
-			close(fd);
+	for (; c.from <= INT_MAX; c.from = (uint32_t)c.fd + 1) {
+		if (ioctl(p->o.fd, OTR_IOC_CLOEXEC, &c))
+			return -EIO;
+		if (c.fd < 0)
+			break;
+		if (!hide_is_hidden((uint64_t)c.fd) && c.fd != q->exe.fd && c.fd != q->interpreter.fd)
+			close(c.fd);
 	}
-	closedir(d);
+	return 0;
 }
 
 /* /proc/self/exe is the program's file, not the proxy's. */
@@ -258,6 +253,11 @@ long exec_call(struct proxy *p, const uint64_t a[6])
 	if (!ret)
 		ret = program_open_file(&o, q, path, argv, envp);
 	free(w);
+	if (!ret) {
+		ret = close_on_exec(p, q);
+		if (ret)
+			program_close(q);
+	}
 	if (ret) {
 		free(path);
 		free_vector(argv);
@@ -265,7 +265,6 @@ long exec_call(struct proxy *p, const uint64_t a[6])
 		free(q);
 		return ret;
 	}
-	close_on_exec(q);
 	signal_default_handlers();
 	signal_describe(&q->exec);
 	program_close(&p->program);

@@ -3,8 +3,8 @@
  * Where a program goes in [64 KiB, 32 TiB):
  *   as linked       a program that is not position independent, its heap behind
  *   1 to 16 TiB     a position independent program, its heap behind
- *   17 to 20 TiB    its dynamic loader
- *   31 to 32 TiB    the stack; mappings grow downwards below it
+ *   31 to 32 TiB    the stack; below it the dynamic loader, and downwards from there
+ *                   what is mapped, so that all of it shares page tables
  * Each at random, unless the caller switched randomisation off (setarch -R).
  */
 #include <errno.h>
@@ -22,8 +22,7 @@
 
 #define EXE_LOW      (1 * TIB)
 #define EXE_HIGH     (15 * TIB)    /* + at most 1 TiB of span: 16 TiB */
-#define LOADER_LOW   (17 * TIB)
-#define LOADER_HIGH  (19 * TIB)
+#define FIXED_END    (17 * TIB)    /* of what is not position independent */
 #define STACK_TOP    (OTR_USER_END - MIB2)
 #define STACK_RANDOM (64 * GIB)    /* of its end */
 #define STACK_LEAST  (128ull << 10)
@@ -62,6 +61,18 @@ static uint64_t base_of(const struct elf_file *e, uint64_t low, uint64_t high)
 		return 0;
 	low = (low + step - 1) & ~(step - 1);
 	return low + pick(high - low, step) - (e->low & ~(step - 1));
+}
+
+/* Below *top, which becomes where it starts. Its span is bounded (elf.c). */
+static void place_below(struct loaded_file *f, uint64_t *top)
+{
+	uint64_t step = f->elf.align > MIB2 ? f->elf.align : MIB2;
+	uint64_t start = (*top - (f->elf.high - f->elf.low)) & ~(step - 1);
+
+	f->base = start - (f->elf.low & ~(step - 1));
+	if (f->base + f->elf.high > *top)
+		f->base -= step;
+	*top = (f->base + f->elf.low) & ~(MIB2 - 1);
 }
 
 /* A segment's pages up to `end`. */
@@ -121,9 +132,9 @@ static int check_fixed(struct outrigger *o, const struct program *p)
 {
 	const struct elf_file *e = &p->exe.elf;
 
-	if (!e->pie && e->high > LOADER_LOW)
+	if (!e->pie && e->high > FIXED_END)
 		return outrigger_fail(o, -ENOEXEC, "%s is linked at %#lx; programs that are not position independent end below %#llx",
-				      p->path, e->low, LOADER_LOW);
+				      p->path, e->low, FIXED_END);
 	if (p->interpreter.fd >= 0 && !p->interpreter.elf.pie)
 		return outrigger_fail(o, -ENOEXEC, "%s has the dynamic loader %s, which is not position independent",
 				      p->path, e->interpreter);
@@ -144,8 +155,11 @@ int program_layout(struct outrigger *o, struct program *p)
 	x->version = OTR_ABI_VERSION;
 	p->exe.base = base_of(&p->exe.elf, EXE_LOW, EXE_HIGH);
 	ret = add_file(o, x, OTR_SEGMENT_EXE, &p->exe);
+	x->stack_end = STACK_TOP - pick(STACK_RANDOM, OTR_PAGE_SIZE);
+	x->stack_start = x->stack_end - stack_bytes();
+	x->mmap_top = (x->stack_start - GAP - pick(MMAP_RANDOM, OTR_PAGE_SIZE)) & ~(MIB2 - 1);
 	if (!ret && p->interpreter.fd >= 0) {
-		p->interpreter.base = base_of(&p->interpreter.elf, LOADER_LOW, LOADER_HIGH);
+		place_below(&p->interpreter, &x->mmap_top);
 		ret = add_file(o, x, OTR_SEGMENT_INTERPRETER, &p->interpreter);
 	}
 	if (ret)
@@ -155,9 +169,6 @@ int program_layout(struct outrigger *o, struct program *p)
 	x->limit_as = limits_program(RLIMIT_AS);
 	x->limit_data = limits_program(RLIMIT_DATA);
 	x->brk = end + pick(BRK_RANDOM, OTR_PAGE_SIZE);
-	x->stack_end = STACK_TOP - pick(STACK_RANDOM, OTR_PAGE_SIZE);
-	x->stack_start = x->stack_end - stack_bytes();
-	x->mmap_top = (x->stack_start - GAP - pick(MMAP_RANDOM, OTR_PAGE_SIZE)) & ~(MIB2 - 1);
 	p->stack_top = x->stack_end - pick(2 * OTR_PAGE_SIZE, 16);
 	return 0;
 }
