@@ -748,6 +748,8 @@ static pid_t start(uint32_t slot, uint64_t seed, const char *folder)
 		perror("fuzz: its folder");
 		_exit(4);
 	}
+	/* What the caller left open is no place for rubbish. */
+	close_range(3, ~0u, 0);
 	null = open("/dev/null", O_RDWR);
 	for (int i = 0; i < 3; i++)
 		dup2(null, i);
