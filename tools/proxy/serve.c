@@ -15,7 +15,7 @@
 
 #include "tools/proxy/proxy.h"
 
-#define SPIN_NS 15000
+#define SPIN_NS 30000    /* half of it, and the twin that a new thread wants sleeps already */
 #define TWIN_STACK (64u << 10)
 #define TWINS_AT_ONCE 64u
 
