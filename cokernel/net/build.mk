@@ -23,4 +23,4 @@ $(eval $(call unit_test,net_fuzz_options,tests/net/fuzz/replay.c tests/net/fuzz/
 $(eval $(call unit_test,net_fuzz_reassembly,tests/net/fuzz/replay.c tests/net/fuzz/reassembly.c $(NET_SRC)))
 $(eval $(call unit_test,net_mesh,tests/net/sim/mesh.c $(NET_SIM_SRC) $(NET_SRC)))
 $(eval $(call user_program,net-mesh,tests/net/sim/mesh.c $(NET_SIM_SRC) $(NET_SRC)))
-$(eval $(call user_program,net-diff,tests/net/diff/diff.c tests/net/diff/linux.c tests/net/diff/known.c $(NET_SRC)))
+$(eval $(call user_program,net-diff,$(wildcard tests/net/diff/*.c) $(NET_SRC)))

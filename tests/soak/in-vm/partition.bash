@@ -34,7 +34,7 @@ settle() {
 free_there() { cat $p/memory_free; }
 free_linux() { sync; echo 3 >/proc/sys/vm/drop_caches; awk '/^MemAvailable/ { print $2 }' /proc/meminfo; }
 
-# remember, and later `same_memory WHAT`: within 2 MiB there, 30 MB on Linux.
+# remember, and later `same_memory WHAT [KB]`: within 2 MiB there, KB (30,000) on Linux.
 remember() { was_there=$(free_there) was_linux=$(free_linux); }
 same_memory() {
     local there linux
@@ -42,5 +42,5 @@ same_memory() {
     there=$(free_there) linux=$(free_linux)
     echo "$1: co-kernel free $was_there -> $there, Linux available $was_linux -> $linux kB"
     [ "$there" -ge $((was_there - (2 << 20))) ] || fail "$1: the co-kernel lost memory"
-    [ "$linux" -ge $((was_linux - 30000)) ] || fail "$1: Linux lost memory"
+    [ "$linux" -ge $((was_linux - ${2:-30000})) ] || fail "$1: Linux lost memory"
 }
