@@ -29,6 +29,8 @@ setup() {
     export TMPDIR=$BATS_TEST_TMPDIR
     run "$vm" --timeout 8 -- sleep 1000
     [ "$status" -eq 124 ]
+    # What a reader needs to tell a starved machine from a guest that hangs.
+    [[ $output == *"QEMU has had "*" ticks stolen"*"CPU 3"*ISR*RIP=*"no end after 8 s"* ]]
     [ -z "$(find "$TMPDIR" -name 'outrigger-vm.*')" ]
 }
 
@@ -49,8 +51,7 @@ setup() {
     printf '%s\n' "$status" "$output" "$stderr"
     [ "$status" -eq 0 ]
     [ "$output" = here ]
-    [ "$stderr" = $'vm: Linux had not booted after 1 s; starting the machine again
-vm: Linux had not booted after 2 s; starting the machine again' ]
+    [ "$(grep -c '^vm: Linux had not booted after [12] s; starting the machine again' <<<"$stderr")" -eq 2 ]
 }
 
 @test "a guest that panics is status 125 with the console's tail" {
