@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Contexts: the unified address space, slots, zaps and pins, against the stub
 # image's make-believe process (tests/images/stub/proc.c, tests/tools/ctx_probe.c).
-# vm: --cpus 4 --memory 4G
+# vm: --cpus 4
 
 stub=build/tests/images/stub.elf
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The protocol-hostile image: whatever it writes, the host crashes the partition
 # with a reason or ignores it, and gets everything back.
-# vm: --cpus 4 --memory 4G
+# vm: --cpus 4
 
 stub=build/tests/images/stub.elf
 

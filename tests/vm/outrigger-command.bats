@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The command: bad input gives one clear line and changes nothing; listings,
 # dry runs, dumps.
-# vm: --cpus 4 --memory 4G
+# vm: --cpus 4
 # limit: 240
 
 bats_require_minimum_version 1.5.0
