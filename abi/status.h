@@ -89,38 +89,45 @@ struct otr_cpu_regs {
 OTR_ASSERT_SIZE(struct otr_cpu_regs, 256);
 
 /*
- * Linux's clocks, in the TSC's terms. Written by the host under seq (odd while
- * it writes); the formulas are those of Linux's vDSO:
- *   ns = ((tsc - cycle_last) * mult + xtime_nsec) >> shift
- *   CLOCK_REALTIME  = wall_sec s + ns
- *   CLOCK_MONOTONIC = CLOCK_REALTIME + wall_to_mono
- *   CLOCK_BOOTTIME  = CLOCK_MONOTONIC + boot_ns
- *   CLOCK_TAI       = CLOCK_REALTIME + tai_sec s
- *   CLOCK_MONOTONIC_RAW = raw_sec s + ((tsc - cycle_last) * raw_mult + raw_nsec) >> raw_shift
+ * Linux's clocks, in the TSC's terms, as its own vDSO keeps them. Written by the host
+ * under seq (odd while it writes). With b = base[id] and s = scale[0], for
+ * CLOCK_MONOTONIC_RAW scale[1]:
+ *   time = b.sec s + ((tsc - cycle_last) * s.mult + b.ns) >> s.shift
+ * and for the coarse clocks
+ *   time = b.sec s + b.ns >> s.shift
  */
 #define OTR_CLOCK_TSC     1u   /* fields are valid */
 #define OTR_CLOCK_OTHER   2u   /* Linux uses another clocksource: delegate */
+
+/* Linux's numbers (uapi/linux/time.h) of the clocks that have a base. */
+#define OTR_CLOCK_REALTIME         0
+#define OTR_CLOCK_MONOTONIC        1
+#define OTR_CLOCK_MONOTONIC_RAW    4
+#define OTR_CLOCK_REALTIME_COARSE  5
+#define OTR_CLOCK_MONOTONIC_COARSE 6
+#define OTR_CLOCK_BOOTTIME         7
+#define OTR_CLOCK_TAI              11
+#define OTR_CLOCK_BASES            12
+#define OTR_CLOCKS_COARSE (1u << OTR_CLOCK_REALTIME_COARSE | 1u << OTR_CLOCK_MONOTONIC_COARSE)
+#define OTR_CLOCKS_FINE   (1u << OTR_CLOCK_REALTIME | 1u << OTR_CLOCK_MONOTONIC | \
+			   1u << OTR_CLOCK_MONOTONIC_RAW | 1u << OTR_CLOCK_BOOTTIME | \
+			   1u << OTR_CLOCK_TAI)
 
 struct otr_clock {
 	uint32_t seq;
 	uint32_t mode;              /* OTR_CLOCK_* */
 	uint64_t cycle_last;
-	uint32_t mult;
-	uint32_t shift;
-	uint64_t xtime_nsec;        /* shifted left by shift */
-	uint64_t wall_sec;
-	int64_t  wall_to_mono_sec;
-	uint64_t wall_to_mono_nsec; /* 0 to 999999999 */
-	uint64_t boot_ns;
-	int32_t  tai_sec;
-	uint32_t raw_mult;
-	uint32_t raw_shift;
-	uint32_t reserved0;
-	uint64_t raw_sec;
-	uint64_t raw_nsec;          /* shifted left by raw_shift */
+	struct {
+		uint32_t mult;
+		uint32_t shift;     /* below 64 */
+	} scale[2];
 	uint64_t reserved[4];
+	struct {
+		int64_t  sec;
+		uint64_t ns;        /* shifted left by the scale's shift; below a second */
+	} base[OTR_CLOCK_BASES];
 };
-OTR_ASSERT_SIZE(struct otr_clock, 128);
+OTR_ASSERT_SIZE(struct otr_clock, 256);
 
 /*
  * How the co-kernel rings Linux: store icr_low with destination dest into the

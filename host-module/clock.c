@@ -14,26 +14,44 @@ static DEFINE_RAW_SPINLOCK(otr_clock_lock);
 static LIST_HEAD(clocks);
 static struct otr_clock last;		/* without seq */
 
+/* Seconds and shifted nanoseconds, of which there may be a few seconds too many. */
+static void set_base(struct otr_clock *c, int id, s64 sec, u64 ns, u32 shift)
+{
+	while (ns >= (u64)NSEC_PER_SEC << shift) {
+		ns -= (u64)NSEC_PER_SEC << shift;
+		sec++;
+	}
+	c->base[id].sec = sec;
+	c->base[id].ns = ns;
+}
+
 static void read_timekeeper(struct otr_clock *c, const struct timekeeper *tk)
 {
-	if (tk->tkr_mono.clock->vdso_clock_mode != VDSO_CLOCKMODE_TSC) {
+	const struct tk_read_base *mono = &tk->tkr_mono, *raw = &tk->tkr_raw;
+	u64 boot_ns = ktime_to_ns(tk->offs_boot), ns;
+	u32 rest, shift = mono->shift;
+	s64 sec;
+
+	if (mono->clock->vdso_clock_mode != VDSO_CLOCKMODE_TSC) {
 		c->mode = OTR_CLOCK_OTHER;
 		return;
 	}
 	c->mode = OTR_CLOCK_TSC;
-	c->cycle_last = tk->tkr_mono.cycle_last;
-	c->mult = tk->tkr_mono.mult;
-	c->shift = tk->tkr_mono.shift;
-	c->xtime_nsec = tk->tkr_mono.xtime_nsec;
-	c->wall_sec = tk->xtime_sec;
-	c->wall_to_mono_sec = tk->wall_to_monotonic.tv_sec;
-	c->wall_to_mono_nsec = tk->wall_to_monotonic.tv_nsec;
-	c->boot_ns = ktime_to_ns(tk->offs_boot);
-	c->tai_sec = tk->tai_offset;
-	c->raw_mult = tk->tkr_raw.mult;
-	c->raw_shift = tk->tkr_raw.shift;
-	c->raw_sec = tk->raw_sec;
-	c->raw_nsec = tk->tkr_raw.xtime_nsec;
+	c->cycle_last = mono->cycle_last;
+	c->scale[0].mult = mono->mult;
+	c->scale[0].shift = shift;
+	c->scale[1].mult = raw->mult;
+	c->scale[1].shift = raw->shift;
+	set_base(c, OTR_CLOCK_REALTIME, tk->xtime_sec, mono->xtime_nsec, shift);
+	set_base(c, OTR_CLOCK_TAI, tk->xtime_sec + tk->tai_offset, mono->xtime_nsec, shift);
+	c->base[OTR_CLOCK_REALTIME_COARSE] = c->base[OTR_CLOCK_REALTIME];
+	sec = tk->xtime_sec + tk->wall_to_monotonic.tv_sec;
+	ns = mono->xtime_nsec + ((u64)tk->wall_to_monotonic.tv_nsec << shift);
+	set_base(c, OTR_CLOCK_MONOTONIC, sec, ns, shift);
+	c->base[OTR_CLOCK_MONOTONIC_COARSE] = c->base[OTR_CLOCK_MONOTONIC];
+	boot_ns = div_u64_rem(boot_ns, NSEC_PER_SEC, &rest);
+	set_base(c, OTR_CLOCK_BOOTTIME, sec + boot_ns, ns + ((u64)rest << shift), shift);
+	set_base(c, OTR_CLOCK_MONOTONIC_RAW, tk->raw_sec, raw->xtime_nsec, raw->shift);
 }
 
 /* otr_clock_lock held. */

@@ -18,13 +18,6 @@
 enum {
 	SYS_GETTIMEOFDAY = 96, SYS_TIME = 201, SYS_CLOCK_GETTIME = 228, SYS_CLOCK_GETRES = 229,
 	SYS_GETCPU = 309,
-	CLOCK_REALTIME = 0, CLOCK_MONOTONIC = 1, CLOCK_MONOTONIC_RAW = 4,
-	CLOCK_REALTIME_COARSE = 5, CLOCK_MONOTONIC_COARSE = 6, CLOCK_BOOTTIME = 7, CLOCK_TAI = 11,
-	KNOWN = 1 << CLOCK_REALTIME | 1 << CLOCK_MONOTONIC | 1 << CLOCK_MONOTONIC_RAW |
-		1 << CLOCK_REALTIME_COARSE | 1 << CLOCK_MONOTONIC_COARSE | 1 << CLOCK_BOOTTIME |
-		1 << CLOCK_TAI,
-	COARSE = 1 << CLOCK_REALTIME_COARSE | 1 << CLOCK_MONOTONIC_COARSE,
-	FROM_MONO = 1 << CLOCK_MONOTONIC | 1 << CLOCK_MONOTONIC_COARSE | 1 << CLOCK_BOOTTIME,
 };
 
 struct timespec { int64_t sec, nsec; };
@@ -60,89 +53,75 @@ static uint64_t tsc(void)
 	return (uint64_t)high << 32 | low;
 }
 
-/* What the clock page says of one clock at one moment: seconds, and nanoseconds
- * that may be more than a second. */
-struct reading {
-	int64_t sec;
-	uint64_t ns;
-};
+#define INLINE static inline __attribute__((always_inline))
 
-static int read_once(unsigned bit, struct reading *r)
+static int among(unsigned id, unsigned set)
 {
-	const volatile struct otr_clock *c = &otr_clock_page;
-	uint64_t now = tsc(), last = c->cycle_last, delta = now > last ? now - last : 0;
-
-	if (c->mode != OTR_CLOCK_TSC)
-		return 0;
-	if (bit & 1 << CLOCK_MONOTONIC_RAW) {
-		r->sec = (int64_t)c->raw_sec;
-		r->ns = (delta * c->raw_mult + c->raw_nsec) >> (c->raw_shift & 63);
-		return 1;
-	}
-	if (bit & COARSE)
-		delta = 0;
-	r->sec = (int64_t)c->wall_sec;
-	r->ns = (delta * c->mult + c->xtime_nsec) >> (c->shift & 63);
-	if (bit & FROM_MONO) {
-		r->sec += c->wall_to_mono_sec;
-		r->ns += c->wall_to_mono_nsec;
-	}
-	if (bit & 1 << CLOCK_BOOTTIME)
-		r->ns += c->boot_ns;
-	if (bit & 1 << CLOCK_TAI)
-		r->sec += c->tai_sec;
-	return 1;
+	return id < OTR_CLOCK_BASES && set >> id & 1;
 }
 
-/* 1: *t is the time of clock `id`. */
-static int read_clock(int id, struct timespec *t)
+/* 1: *t is the time of clock `id`, which has a base; `coarse` and `scale` are its. */
+INLINE int read_clock(unsigned id, unsigned scale, int coarse, struct timespec *t)
 {
-	unsigned bit = (unsigned)id < 32 ? 1u << id & KNOWN : 0;
-	struct reading r;
+	const volatile struct otr_clock *c = &otr_clock_page;
 
-	if (!bit)
-		return 0;
 	for (unsigned i = 0; i < SEQ_TRIES; i++) {
-		uint32_t seq = otr_clock_page.seq;
+		uint32_t seq = c->seq;
+		uint64_t delta = 0, ns;
+		int64_t sec;
 
 		/* x86 loads are in order; the compiler must keep them so. Pairs with
 		 * publish() in host-module/clock.c. */
 		__asm__ volatile("" : : : "memory");
-		if (!(seq & 1)) {
-			if (!read_once(bit, &r))
-				return 0;
-			__asm__ volatile("" : : : "memory");
-			if (otr_clock_page.seq == seq) {
-				/* Rarely more than once round; a division costs more. */
-				while (r.ns >= NSEC_PER_SEC && r.ns < 16 * NSEC_PER_SEC) {
-					r.ns -= NSEC_PER_SEC;
-					r.sec++;
-				}
-				t->sec = r.sec + (int64_t)(r.ns / NSEC_PER_SEC);
-				t->nsec = (int64_t)(r.ns % NSEC_PER_SEC);
-				return 1;
+		if (!coarse) {
+			delta = tsc() - c->cycle_last;
+			if ((int64_t)delta < 0)         /* another core's TSC may lag */
+				delta = 0;
+		}
+		ns = (delta * c->scale[scale].mult + c->base[id].ns) >> (c->scale[scale].shift & 63);
+		sec = c->base[id].sec;
+		if (c->mode != OTR_CLOCK_TSC)
+			return 0;
+		__asm__ volatile("" : : : "memory");
+		if (__builtin_expect(!(seq & 1) && c->seq == seq, 1)) {
+			if (__builtin_expect(ns >= 4 * NSEC_PER_SEC, 0)) {
+				sec += (int64_t)(ns / NSEC_PER_SEC);
+				ns %= NSEC_PER_SEC;
 			}
+			/* Rarely more than once round; a division costs more. */
+			while (ns >= NSEC_PER_SEC) {
+				ns -= NSEC_PER_SEC;
+				sec++;
+			}
+			t->sec = sec;
+			t->nsec = (int64_t)ns;
+			return 1;
 		}
 		__builtin_ia32_pause();
 	}
 	return 0;
 }
 
+static __attribute__((noinline)) int other_clock(unsigned id, struct timespec *t)
+{
+	if (among(id, OTR_CLOCKS_COARSE) && read_clock(id, 0, 1, t))
+		return 0;
+	if (id == OTR_CLOCK_MONOTONIC_RAW && read_clock(id, 1, 0, t))
+		return 0;
+	return (int)call(SYS_CLOCK_GETTIME, id, (uintptr_t)t);
+}
+
 EXPORT int __vdso_clock_gettime(int id, struct timespec *t)
 {
-	struct timespec now;
-
-	if (!read_clock(id, &now))
-		return (int)call(SYS_CLOCK_GETTIME, (uint64_t)id, (uintptr_t)t);
-	*t = now;
-	return 0;
+	if (among((unsigned)id, OTR_CLOCKS_FINE & ~(1u << OTR_CLOCK_MONOTONIC_RAW)) &&
+	    read_clock((unsigned)id, 0, 0, t))
+		return 0;
+	return other_clock((unsigned)id, t);
 }
 
 EXPORT int __vdso_clock_getres(int id, struct timespec *t)
 {
-	unsigned bit = (unsigned)id < 32 ? 1u << id & KNOWN & ~(unsigned)COARSE : 0;
-
-	if (!bit || otr_clock_page.mode != OTR_CLOCK_TSC)
+	if (!among((unsigned)id, OTR_CLOCKS_FINE) || otr_clock_page.mode != OTR_CLOCK_TSC)
 		return (int)call(SYS_CLOCK_GETRES, (uint64_t)id, (uintptr_t)t);
 	if (t) {
 		t->sec = 0;
@@ -155,7 +134,7 @@ EXPORT int __vdso_gettimeofday(struct timeval *t, void *zone)
 {
 	struct timespec now;
 
-	if (zone || !read_clock(CLOCK_REALTIME, &now))
+	if (zone || !read_clock(OTR_CLOCK_REALTIME, 0, 0, &now))
 		return (int)call(SYS_GETTIMEOFDAY, (uintptr_t)t, (uintptr_t)zone);
 	if (t) {
 		t->sec = now.sec;
@@ -168,7 +147,7 @@ EXPORT int64_t __vdso_time(int64_t *t)
 {
 	struct timespec now;
 
-	if (!read_clock(CLOCK_REALTIME, &now))
+	if (!read_clock(OTR_CLOCK_REALTIME, 0, 1, &now))
 		return call(SYS_TIME, (uintptr_t)t, 0);
 	if (t)
 		*t = now.sec;
