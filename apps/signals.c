@@ -14,7 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -256,6 +258,57 @@ static void threads_and_timers(void)
 	printf("2000 times: code %d\n", (int)last_code);
 }
 
+static volatile pid_t sender;
+static volatile uid_t sender_user;
+
+static void on_sent(int sig, siginfo_t *info, void *uc)
+{
+	(void)sig;
+	(void)uc;
+	sender = info->si_pid;
+	sender_user = info->si_uid;
+}
+
+/* Who a signal to oneself says it is from, also after the user has changed. */
+static void senders(void)
+{
+	sigset_t set;
+	int status;
+	pid_t pid;
+
+	install(SIGUSR1, on_sent, 0);
+	raise(SIGUSR1);
+	printf("raised by itself: %d, by its user: %d\n", sender == getpid(), sender_user == getuid());
+	pid = fork();
+	if (!pid) {
+		sender = 0;
+		raise(SIGUSR1);
+		if (sender != getpid())
+			_exit(1);
+		if (setresuid(1234, 1234, 1234))
+			_exit(2);
+		raise(SIGUSR1);
+		_exit(sender_user == 1234 ? 0 : 3);
+	}
+	waitpid(pid, &status, 0);
+	printf("in a child that becomes another user: %d\n", status);
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	sender = 0;
+	raise(SIGUSR1);
+	sigpending(&set);
+	printf("blocked: pending %d, sender %d", sigismember(&set, SIGUSR1), (int)sender);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	printf(", then %d\n", sender == getpid());
+	printf("no such signal: %d, no such thread: %d\n", (int)syscall(SYS_tgkill, getpid(), gettid(), 65),
+	       (int)syscall(SYS_tgkill, 1, gettid(), SIGUSR1));
+	signal(SIGUSR1, SIG_IGN);
+	sender = 0;
+	raise(SIGUSR1);
+	printf("ignored: %d\n", (int)sender);
+}
+
 int main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -263,6 +316,7 @@ int main(void)
 	faults();
 	interrupted_calls();
 	threads_and_timers();
+	senders();
 	signal(SIGTERM, SIG_DFL);
 	raise(SIGTERM);
 	return 0;

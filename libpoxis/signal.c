@@ -298,6 +298,58 @@ int64_t sys_sigaltstack(struct regs *r)
 	return r->rsi && user_write(r->rsi, old, sizeof(old)) ? -EFAULT : 0;
 }
 
+/* ---- Sending ---- */
+
+enum { SYS_GETUID = 102 };
+
+/* A signal of the thread to itself that it handles and does not block needs nothing of
+ * Linux: nobody could see it pending. False: Linux must do it. */
+static bool raise_here(struct thread *t, int number)
+{
+	struct process *p = t->process;
+	struct signal_info info = { .number = number, .code = SI_TKILL };
+	bool done;
+
+	if (number < 1 || number >= SIGRTMIN || number == SIGKILL || number == SIGSTOP)
+		return false;
+	if (unlikely(!t->user_known)) {
+		int64_t id = slot_call(t->slot, SYS_GETUID, (uint64_t[6]){ 0 });
+
+		if (id < 0)
+			return false;
+		t->user = (uint32_t)id;
+		t->user_known = true;
+	}
+	info.fields[0] = t->pid | (uint64_t)t->user << 32;
+	spin_lock(&p->lock);
+	done = p->action[number - 1].handler > SIG_IGN && !(t->sigmask & bit(number)) && !queue(t, &info);
+	spin_unlock(&p->lock);
+	return done;
+}
+
+int64_t sys_tkill(struct regs *r)
+{
+	struct thread *t = current_thread();
+
+	return (uint32_t)r->rdi == t->tid && raise_here(t, (int)r->rsi) ? 0 : dispatch_delegate(r);
+}
+
+int64_t sys_tgkill(struct regs *r)
+{
+	struct thread *t = current_thread();
+
+	return (uint32_t)r->rdi == t->pid && (uint32_t)r->rsi == t->tid && raise_here(t, (int)r->rdx) ?
+	       0 : dispatch_delegate(r);
+}
+
+int64_t sys_set_user(struct regs *r)
+{
+	int64_t ret = dispatch_delegate(r);
+
+	current_thread()->user_known = false;
+	return ret;
+}
+
 /* ---- Faults ---- */
 
 void signal_fault(struct thread *t, struct regs *r, int number, int code, uint64_t addr)

@@ -21,7 +21,7 @@ struct thread;
 
 enum {
 	SIGILL = 4, SIGTRAP = 5, SIGBUS = 7, SIGFPE = 8, SIGKILL = 9, SIGSEGV = 11, SIGTERM = 15,
-	SIGSTOP = 19, SIGVTALRM = 26, SIGPROF = 27,
+	SIGSTOP = 19, SIGVTALRM = 26, SIGPROF = 27, SIGRTMIN = 32,
 };
 
 /* struct sigaction as the kernel call has it. */
@@ -69,6 +69,11 @@ int64_t sys_rt_sigaction(struct regs *r);
 int64_t sys_rt_sigprocmask(struct regs *r);
 int64_t sys_rt_sigreturn(struct regs *r);
 int64_t sys_sigaltstack(struct regs *r);
+/* To the calling thread, if it has a handler; everything else goes to Linux. */
+int64_t sys_tkill(struct regs *r);
+int64_t sys_tgkill(struct regs *r);
+/* Delegated calls after which the caller may be another user. */
+int64_t sys_set_user(struct regs *r);
 int64_t sys_rt_sigsuspend(struct regs *r);
 int64_t sys_ppoll(struct regs *r);
 int64_t sys_pselect6(struct regs *r);

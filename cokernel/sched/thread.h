@@ -73,6 +73,8 @@ struct thread {
 	uint32_t signal_count;
 	uint64_t saved_mask;        /* comes back after a call with a mask of its own */
 	bool mask_saved;
+	bool user_known;            /* `user`; the thread's own */
+	uint32_t user;              /* its real user id in Linux */
 	uint64_t altstack[3];       /* stack_t: sp, flags, size; the thread's own */
 	/* Held at the border of user mode; hold.c. process->lock. */
 	bool held;
