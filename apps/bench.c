@@ -13,6 +13,9 @@
  *   fork        fork, _exit, wait
  *   exec        fork, execv of /bin/true, wait
  *   python      the same with python3 -c pass
+ *   sqlite      the same with sqlite3: 2,000 rows into a new file, summed up
+ *   gcc         the same with gcc -O1 -c of a small file
+ *   loops       the same with python3 and a few loops over lists and dictionaries
  *   pread       4 KiB from FILE at offset 0
  *   write       1 byte to /dev/null
  *   pread-busy, write-busy   the same while another thread of the program
@@ -20,16 +23,20 @@
  *   pread-N     N threads at once; a sample is one call of one thread
  *   touch       first write to a page of a fresh 64 MiB mapping
  *   mmap        mmap + munmap of 64 KiB, untouched
+ *   mmap-4k, mmap-1g   mmap, a write to each page, munmap, of 4 KiB and of 1 GiB
  *   thread      pthread_create + join
  *   futex       a wake-up of another thread and back (ping-pong)
+ *   mutex       lock, sched_yield, unlock, against another thread that does the same
+ *   switch      sched_yield to another thread on the same CPU and back
+ *   signal      a signal to the thread itself, its handler, and back
  *   loop        1,000,000 additions (the same machine code on both)
  */
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,7 +49,7 @@
 
 static int file, null_file;
 static char buffer[64][4096] __attribute__((aligned(4096)));
-static atomic_int stop, word;
+static atomic_int stop, word, begun;
 
 static uint64_t ticks(void)
 {
@@ -65,6 +72,28 @@ static void op_mmap(void)
 	munmap(p, 65536);
 }
 
+static void touch_all(size_t bytes)
+{
+	char *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		exit(3);
+	for (size_t at = 0; at < bytes; at += 4096)
+		p[at] = 1;
+	munmap(p, bytes);
+}
+
+static void op_mmap_4k(void) { touch_all(4096); }
+static void op_mmap_1g(void) { touch_all(1ul << 30); }
+
+static void handler(int nr) { (void)nr; }
+
+static void op_signal(void)
+{
+	if (raise(SIGUSR1))
+		exit(3);
+}
+
 static void run(char **argv)
 {
 	pid_t pid = fork();
@@ -82,6 +111,31 @@ static void run(char **argv)
 static void op_fork(void) { run(NULL); }
 static void op_exec(void) { run((char *[]){ "/bin/true", NULL }); }
 static void op_python(void) { run((char *[]){ "/usr/bin/python3", "-c", "pass", NULL }); }
+static void op_loops(void)
+{
+	run((char *[]){ "/usr/bin/python3", "-c",
+		"d = {}\n"
+		"for i in range(30000): d[i % 997] = d.get(i % 997, 0) + i * i\n"
+		"l = sorted(str(v) for v in d.values())\n"
+		"assert len(''.join(l)) > 5000", NULL });
+}
+
+static void op_sqlite(void)
+{
+	run((char *[]){ "/bin/sh", "-c",
+		">/dev/shm/bench.db; sqlite3 /dev/shm/bench.db 'create table t(a integer, b text); "
+		"with recursive n(i) as (select 1 union all select i + 1 from n where i < 2000) "
+		"insert into t select i, hex(i * i) from n; create index u on t(b); "
+		"select sum(a), count(distinct b) from t;' >/dev/null", NULL });
+}
+
+static void op_gcc(void)
+{
+	run((char *[]){ "/bin/sh", "-c",
+		"echo 'int f(int n) { int s = 0; for (int i = 0; i < n; i++) s += i * n; return s; }' | "
+		"gcc -O1 -x c -c -o /dev/shm/bench.o -", NULL });
+}
+
 static void op_vdso(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); }
 
 static void *nothing(void *arg) { return arg; }
@@ -131,6 +185,7 @@ static void await(int value)
 
 static void *ponger(void *arg)
 {
+	atomic_store(&begun, 1);
 	for (;;) {
 		await(1);
 		if (atomic_load(&stop))
@@ -147,9 +202,35 @@ static void op_futex(void)
 	await(0);
 }
 
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+
+static void op_mutex(void)
+{
+	pthread_mutex_lock(&mutex);
+	sched_yield();
+	pthread_mutex_unlock(&mutex);
+}
+
+static void *locker(void *arg)
+{
+	atomic_store(&begun, 1);
+	while (!atomic_load(&stop))
+		op_mutex();
+	return arg;
+}
+
+static void *yielder(void *arg)
+{
+	atomic_store(&begun, 1);
+	while (!atomic_load(&stop))
+		sched_yield();
+	return arg;
+}
+
 /* Computes until it is told to stop; keeps to the caller's CPU. */
 static void *burner(void *arg)
 {
+	atomic_store(&begun, 1);
 	while (!atomic_load(&stop))
 		op_loop();
 	return arg;
@@ -164,7 +245,7 @@ static int compare(const void *a, const void *b)
 
 static void sample(void (*op)(void), uint64_t *t, int n)
 {
-	for (int i = 0; i < n / 10 + 2; i++)
+	for (int i = 0; i < n / 10 + (n > 4 ? 2 : 1); i++)
 		op();
 	for (int i = 0; i < n; i++) {
 		uint64_t from = ticks();
@@ -230,11 +311,17 @@ static void pin_here(void)
 
 int main(int argc, char **argv)
 {
-	static const struct { const char *name; void (*op)(void); } ops[] = {
-		{ "null", op_null }, { "yield", op_yield }, { "clock", op_clock }, { "pread", op_pread },
-		{ "write", op_write }, { "touch", op_touch }, { "mmap", op_mmap }, { "thread", op_thread },
-		{ "fork", op_fork }, { "exec", op_exec }, { "python", op_python }, { "vdso", op_vdso },
-		{ "loop", op_loop }, { "futex", op_futex }, { "pread-busy", op_pread }, { "write-busy", op_write },
+	/* `other` runs in another thread meanwhile, on the same CPU but for the ping-pong. */
+	static const struct { const char *name; void (*op)(void); void *(*other)(void *); } ops[] = {
+		{ "null", op_null, NULL }, { "yield", op_yield, NULL }, { "clock", op_clock, NULL },
+		{ "pread", op_pread, NULL }, { "write", op_write, NULL }, { "touch", op_touch, NULL },
+		{ "mmap", op_mmap, NULL }, { "mmap-4k", op_mmap_4k, NULL }, { "mmap-1g", op_mmap_1g, NULL },
+		{ "thread", op_thread, NULL }, { "fork", op_fork, NULL }, { "exec", op_exec, NULL },
+		{ "python", op_python, NULL }, { "loops", op_loops, NULL }, { "sqlite", op_sqlite, NULL },
+		{ "gcc", op_gcc, NULL }, { "vdso", op_vdso, NULL }, { "loop", op_loop, NULL },
+		{ "signal", op_signal, NULL }, { "futex", op_futex, ponger }, { "mutex", op_mutex, locker },
+		{ "switch", op_yield, yielder }, { "pread-busy", op_pread, burner },
+		{ "write-busy", op_write, burner },
 	};
 	const char *name = argc > 1 ? argv[1] : "";
 	int n = argc > 2 ? atoi(argv[2]) : 1000, threads;
@@ -257,16 +344,17 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
-		bool busy = strstr(name, "-busy"), helped = busy || !strcmp(name, "futex");
-
 		if (strcmp(name, ops[i].name))
 			continue;
-		if (busy)
+		signal(SIGUSR1, handler);
+		if (ops[i].other && ops[i].other != ponger)
 			pin_here();
-		if (helped && pthread_create(&other, NULL, busy ? burner : ponger, NULL))
+		if (ops[i].other && pthread_create(&other, NULL, ops[i].other, NULL))
 			return 3;
+		while (ops[i].other && !atomic_load(&begun))
+			sched_yield();
 		sample(ops[i].op, t, n);
-		if (helped) {
+		if (ops[i].other) {
 			atomic_store(&stop, 1);
 			atomic_store(&word, 1);
 			futex(FUTEX_WAKE, 1);
