@@ -112,6 +112,7 @@ void poke(int sig, siginfo_t *info, void *context);
 
 /* play.c */
 void play(struct worker *w, uint32_t count);
+extern atomic_int all_there;     /* threads play from then on */
 void *thread_main(void *worker);
 
 /* ---- seed.c ---- */

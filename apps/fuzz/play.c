@@ -87,6 +87,8 @@ void *thread_main(void *arg)
 {
 	struct worker *w = arg;
 
+	while (!atomic_load(&all_there))
+		usleep(1000);
 	w->tid = (int32_t)syscall(SYS_gettid);
 	mend(w);
 	play(w, call_count);

@@ -2,9 +2,12 @@
 /* A seed: what its calls play in, its threads, its end. */
 #include "apps/fuzz/fuzz.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -16,6 +19,7 @@
 #include <unistd.h>
 
 struct worker *workers[MAX_THREADS];
+atomic_int all_there;
 
 void restore(void);
 asm("restore: mov $15, %eax\n\tsyscall");
@@ -29,13 +33,19 @@ static void handle(int sig, void (*handler)(int, siginfo_t *, void *))
 	CALL(SYS_rt_sigaction, (uint64_t)sig, (uintptr_t)&sa, 0, 8);
 }
 
+static void cannot_begin(const char *what)
+{
+	fprintf(stderr, "fuzz: %s: %s\n", what, strerror(errno));
+	_exit(4);
+}
+
 static void prepare_process(uint64_t seed)
 {
 	static const int faults[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS };
 	int fd, pair[2];
 
 	if (mmap((void *)ARENA, ARENA_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
-		_exit(4);
+		cannot_begin("the arena");
 	mprotect((void *)READ_ONLY, 4096, PROT_READ);
 	mprotect((void *)(READ_ONLY + 4096), 4096, PROT_NONE);
 	mmap((void *)SHARED, 0x10000, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
@@ -47,7 +57,7 @@ static void prepare_process(uint64_t seed)
 	mkdir("dir", 0700);
 	open(".", O_RDONLY | O_DIRECTORY);
 	if (pipe2(pair, O_NONBLOCK) || pipe(pair) || socketpair(AF_UNIX, SOCK_STREAM, 0, pair))
-		_exit(4);
+		cannot_begin("its pipes");
 	eventfd(1, 0);
 	epoll_create1(0);
 	timerfd_create(CLOCK_MONOTONIC, 0);
@@ -63,7 +73,7 @@ static void prepare_process(uint64_t seed)
 		uint8_t *home = mmap(0, 2 * HOME_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 		if (home == MAP_FAILED)
-			_exit(4);
+			cannot_begin("a thread's memory");
 		workers[i] = (struct worker *)(((uintptr_t)home + HOME_BYTES - 1) & ~(HOME_BYTES - 1));
 		*workers[i] = (struct worker){ .magic = MAGIC, .number = i, .random = mix(seed * MAX_THREADS + i), .tid = -1 };
 	}
@@ -92,8 +102,10 @@ void run_seed(uint64_t seed)
 		pthread_attr_init(&attr);
 		pthread_attr_setstacksize(&attr, 128 << 10);
 		if (pthread_create(&t, &attr, thread_main, workers[i]))
-			_exit(4);
+			cannot_begin("a thread");
 	}
+	/* A thread that played already could set limits that keep the next from starting. */
+	atomic_store(&all_there, 1);
 	do {
 		usleep(10000);
 		ended = 0;
