@@ -2,7 +2,7 @@
 /*
  * outcome SECONDS DIR NAME COMMAND [ARG...]: runs COMMAND in a session of its own
  * in DIR, with the files NAME.in (if there is one), NAME.out and NAME.err as its
- * standard streams and every signal's default action, and prints how it ended:
+ * standard streams, and prints how it ended:
  * `exit N`, `signal N`, or `timeout` when it had to be killed. What it leaves behind
  * is killed too.
  */
@@ -39,11 +39,6 @@ static void redirect(const char *name, const char *suffix, int flags, int to)
 
 static void start(const char *dir, const char *name, char **command)
 {
-	int number;
-
-	/* A background job of a shell ignores SIGINT, and could not tell it from its parent's wish. */
-	for (number = 1; number < _NSIG; number++)
-		signal(number, SIG_DFL);
 	setsid();
 	redirect(name, ".in", O_RDONLY, 0);
 	redirect(name, ".out", O_WRONLY | O_CREAT | O_TRUNC, 1);

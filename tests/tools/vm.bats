@@ -16,12 +16,12 @@ setup() {
     [ "$stderr" = oops ]
 }
 
-@test "a share is written through, everything else is not" {
+@test "a share is written through, everything else is not; no signal is ignored" {
     dir=$(mktemp -d "$BATS_TEST_TMPDIR/with space.XXXX")
     other=$(mktemp -d "$BATS_TEST_TMPDIR/other.XXXX")
-    run "$vm" --timeout 120 --share "$dir" -- bash -c 'echo 1 >"$1/file"; echo 2 >"$2/file"' _ "$dir" "$other"
+    run "$vm" --timeout 120 --share "$dir" -- bash -c 'grep SigIgn /proc/self/status >"$1/file"; echo 2 >"$2/file"' _ "$dir" "$other"
     [ "$status" -eq 0 ]
-    [ "$(cat "$dir/file")" = 1 ]
+    [ "$(cat "$dir/file")" = $'SigIgn:\t0000000000000000' ]
     [ ! -e "$other/file" ]
 }
 
