@@ -26,7 +26,8 @@
 enum {
 	FUTEX_WAIT = 0, FUTEX_WAKE = 1, FUTEX_REQUEUE = 3, FUTEX_CMP_REQUEUE = 4,
 	FUTEX_WAKE_OP = 5, FUTEX_LOCK_PI = 6, FUTEX_UNLOCK_PI = 7, FUTEX_TRYLOCK_PI = 8,
-	FUTEX_WAIT_BITSET = 9, FUTEX_WAKE_BITSET = 10, FUTEX_LOCK_PI2 = 13,
+	FUTEX_WAIT_BITSET = 9, FUTEX_WAKE_BITSET = 10, FUTEX_WAIT_REQUEUE_PI = 11,
+	FUTEX_CMP_REQUEUE_PI = 12, FUTEX_LOCK_PI2 = 13,
 	FUTEX_PRIVATE_FLAG = 128, FUTEX_CLOCK_REALTIME = 256,
 };
 
@@ -77,6 +78,7 @@ void futex_prepare(struct thread *t, const struct futex_key *key, uint32_t bits)
 {
 	memcpy(t->futex_key, key->part, sizeof(t->futex_key));
 	t->futex_bits = bits;
+	t->futex_to_pi = false;
 	atomic_store(&t->futex_woken, false);
 }
 
@@ -86,9 +88,7 @@ void futex_queue(struct thread *t, struct bucket *b)
 	list_push_back(&b->waiters, &t->futex_link);
 }
 
-/* Bucket lock held. The number woken; -EINVAL, as in Linux, at one that waits for a
- * PI futex: only its owner hands that over. */
-static int wake_locked(struct bucket *b, const struct futex_key *key, uint32_t most, uint32_t bits)
+int futex_wake_locked(struct bucket *b, const struct futex_key *key, uint32_t most, uint32_t bits)
 {
 	struct thread *t, *next;
 	uint32_t woken = 0;
@@ -121,7 +121,7 @@ static int wake(const struct futex_key *key, uint32_t most, uint32_t bits)
 	if (list_empty(&b->waiters))
 		return 0;
 	spin_lock(&b->lock);
-	woken = wake_locked(b, key, most, bits);
+	woken = futex_wake_locked(b, key, most, bits);
 	spin_unlock(&b->lock);
 	return woken;
 }
@@ -169,21 +169,12 @@ int64_t futex_sleep(struct thread *t, uint64_t deadline)
 	return 0;
 }
 
-static int64_t wait(uaddr_t at, bool private, uint32_t expected, uint32_t bits, uint64_t deadline)
+int futex_queue_if(struct thread *t, uaddr_t at, uint32_t expected)
 {
-	struct thread *t = current_thread();
-	struct futex_key key;
-	struct bucket *b;
+	struct bucket *b = futex_bucket(&(struct futex_key){ { t->futex_key[0], t->futex_key[1], t->futex_key[2] } });
 	uint32_t value;
 	int err;
 
-	if (!bits)
-		return -EINVAL;
-	err = futex_key(at, private, &key);
-	if (err)
-		return err;
-	b = futex_bucket(&key);
-	futex_prepare(t, &key, bits);
 	for (;;) {
 		spin_lock(&b->lock);
 		futex_queue(t, b);
@@ -200,98 +191,23 @@ static int64_t wait(uaddr_t at, bool private, uint32_t expected, uint32_t bits, 
 			return err;
 	}
 	spin_unlock(&b->lock);
-	return futex_sleep(t, deadline);
+	return 0;
 }
 
-static void lock_two(struct bucket *a, struct bucket *b)
+static int64_t wait(uaddr_t at, bool private, uint32_t expected, uint32_t bits, uint64_t deadline)
 {
-	if (a > b) {
-		struct bucket *t = a;
+	struct thread *t = current_thread();
+	struct futex_key key;
+	int err;
 
-		a = b;
-		b = t;
-	}
-	spin_lock(&a->lock);
-	if (a != b)
-		spin_lock(&b->lock);
-}
-
-static void unlock_two(struct bucket *a, struct bucket *b)
-{
-	spin_unlock(&a->lock);
-	if (a != b)
-		spin_unlock(&b->lock);
-}
-
-/* A waiter for a PI futex is not moved: -EINVAL, as in Linux. */
-static int move_locked(struct bucket *a, const struct futex_key *from, struct bucket *b,
-		       const struct futex_key *to, uint32_t most)
-{
-	struct thread *t, *next;
-	uint32_t moved = 0;
-
-	list_for_each_safe(t, next, &a->waiters, futex_link) {
-		if (moved == most)
-			break;
-		if (!futex_is_for(t, from))
-			continue;
-		if (!t->futex_bits)
-			return -EINVAL;
-		memcpy(t->futex_key, to->part, sizeof(t->futex_key));
-		/* Behind the others of its own bucket it would be met again. */
-		if (a != b) {
-			list_remove(&t->futex_link);
-			futex_queue(t, b);
-		}
-		moved++;
-	}
-	return (int)moved;
-}
-
-struct requeue {
-	uaddr_t from, to;
-	uint32_t wake, move;        /* at most so many */
-	bool compare;
-	uint32_t expected;
-	bool private;
-};
-
-static int64_t requeue(const struct requeue *q)
-{
-	struct futex_key from, to;
-	struct bucket *a, *b;
-	uint32_t value;
-	int woken, moved = 0, err;
-
-	if (q->to & 3 || (int32_t)q->wake < 0 || (int32_t)q->move < 0)
+	if (!bits)
 		return -EINVAL;
-	if (!user_range_ok(q->to, 4))
-		return -EFAULT;
-	err = futex_key(q->from, q->private, &from);
-	if (!err)
-		err = futex_key(q->to, q->private, &to);
+	err = futex_key(at, private, &key);
 	if (err)
 		return err;
-	a = futex_bucket(&from);
-	b = futex_bucket(&to);
-	lock_two(a, b);
-	while (q->compare) {
-		err = user_read_locked(&value, q->from, sizeof(value));
-		if (!err && value == q->expected)
-			break;
-		unlock_two(a, b);
-		if (!err)
-			return -EAGAIN;
-		err = user_read(&value, q->from, sizeof(value));
-		if (err)
-			return err;
-		lock_two(a, b);
-	}
-	woken = wake_locked(a, &from, q->wake, UINT32_MAX);
-	if (woken >= 0)
-		moved = move_locked(a, &from, b, &to, q->move);
-	unlock_two(a, b);
-	return woken < 0 ? woken : moved < 0 ? moved : woken + moved;
+	futex_prepare(t, &key, bits);
+	err = futex_queue_if(t, at, expected);
+	return err ? err : futex_sleep(t, deadline);
 }
 
 /* The operation packed into val3 of FUTEX_WAKE_OP; true in *wake2 if the second
@@ -379,13 +295,16 @@ int64_t sys_futex(struct regs *r)
 	switch (cmd) {
 	case FUTEX_WAIT:
 	case FUTEX_WAIT_BITSET:
+	case FUTEX_WAIT_REQUEUE_PI:
 		if (r->r10) {
-			/* WAIT is relative, WAIT_BITSET absolute. */
+			/* Of these, only WAIT's is relative. */
 			err = time_user_deadline(r->r10, op & FUTEX_CLOCK_REALTIME ? 0 : 1,
-						 cmd == FUTEX_WAIT_BITSET, &deadline);
+						 cmd != FUTEX_WAIT, &deadline);
 			if (err)
 				return err;
 		}
+		if (cmd == FUTEX_WAIT_REQUEUE_PI)
+			return futex_wait_requeue_pi(at, r->r8, private, value, deadline);
 		return wait(at, private, value, cmd == FUTEX_WAIT ? UINT32_MAX : value3, deadline);
 	case FUTEX_WAKE:
 		return wake_word(at, private, value, UINT32_MAX);
@@ -393,9 +312,13 @@ int64_t sys_futex(struct regs *r)
 		return wake_word(at, private, value, value3);
 	case FUTEX_REQUEUE:
 	case FUTEX_CMP_REQUEUE:
-		return requeue(&(struct requeue){
+		return futex_requeue(&(struct futex_requeue){
 			.from = at, .to = r->r8, .wake = value, .move = (uint32_t)r->r10,
 			.compare = cmd == FUTEX_CMP_REQUEUE, .expected = value3, .private = private });
+	case FUTEX_CMP_REQUEUE_PI:
+		return futex_requeue_pi(&(struct futex_requeue){
+			.from = at, .to = r->r8, .wake = value, .move = (uint32_t)r->r10,
+			.compare = true, .expected = value3, .private = private });
 	case FUTEX_WAKE_OP:
 		return wake_two(r, private);
 	case FUTEX_LOCK_PI:

@@ -28,8 +28,7 @@ static int cas_locked(uaddr_t at, uint32_t *old, uint32_t new)
 	return err;
 }
 
-/* Brings a page in for writing. */
-static int touch(uaddr_t at)
+int futex_pi_touch(uaddr_t at)
 {
 	uint32_t value = 0;
 
@@ -43,7 +42,7 @@ static struct thread *first_waiter(struct bucket *b, const struct futex_key *key
 
 	*more = false;
 	list_for_each(t, &b->waiters, futex_link) {
-		if (!futex_is_for(t, key) || t->futex_bits)
+		if (!futex_is_for(t, key) || t->futex_bits || t->futex_to_pi)
 			continue;
 		*more = found;
 		if (found)
@@ -65,37 +64,53 @@ static bool is_thread_of(struct process *p, uint32_t tid)
 	return found;
 }
 
+int futex_pi_check_owner(uaddr_t at, bool private)
+{
+	uint32_t value;
+
+	if (user_read(&value, at, sizeof(value)))
+		return -EFAULT;
+	if (private && value & FUTEX_TID_MASK && !is_thread_of(current_thread()->process, value & FUTEX_TID_MASK))
+		return -ESRCH;
+	return 0;
+}
+
+int futex_pi_claim(struct thread *t, uaddr_t at, bool try, bool more)
+{
+	uint32_t old, new, seen;
+	int err = user_read_locked(&old, at, sizeof(old));
+
+	while (!err) {
+		seen = old;
+		if (!(old & FUTEX_TID_MASK))
+			new = t->tid | (old & (FUTEX_WAITERS | FUTEX_OWNER_DIED)) | (more ? FUTEX_WAITERS : 0);
+		else if ((old & FUTEX_TID_MASK) == t->tid)
+			return -EDEADLK;
+		else if (try)
+			return -EAGAIN;
+		else
+			new = old | FUTEX_WAITERS;
+		err = cas_locked(at, &old, new);
+		if (!err && old == seen)
+			return !(old & FUTEX_TID_MASK);
+	}
+	return err;
+}
+
 /* 1: it is ours now; 0: queued; else -errno. */
 static int take_or_queue(struct thread *t, struct bucket *b, uaddr_t at, bool try)
 {
-	uint32_t old, new, seen;
-	int err;
+	int taken;
 
 	for (;;) {
 		spin_lock(&b->lock);
-		err = user_read_locked(&old, at, sizeof(old));
-		while (!err) {
-			seen = old;
-			if (!(old & FUTEX_TID_MASK))
-				new = t->tid | (old & (FUTEX_WAITERS | FUTEX_OWNER_DIED));
-			else if ((old & FUTEX_TID_MASK) == t->tid)
-				err = -EDEADLK;
-			else if (try)
-				err = -EAGAIN;
-			else
-				new = old | FUTEX_WAITERS;
-			if (err)
-				break;
-			err = cas_locked(at, &old, new);
-			if (!err && old == seen)
-				break;
-		}
-		if (!err && old & FUTEX_TID_MASK)
+		taken = futex_pi_claim(t, at, try, false);
+		if (!taken)
 			futex_queue(t, b);
 		spin_unlock(&b->lock);
-		if (err != -EFAULT)
-			return err ? err : !(old & FUTEX_TID_MASK);
-		if (touch(at))
+		if (taken != -EFAULT)
+			return taken;
+		if (futex_pi_touch(at))
 			return -EFAULT;
 	}
 }
@@ -104,14 +119,10 @@ int64_t futex_lock_pi(uaddr_t at, bool private, uint64_t deadline, bool try)
 {
 	struct thread *t = current_thread();
 	struct futex_key key;
-	uint32_t value;
-	int err;
+	int err = futex_pi_check_owner(at, private);
 
-	if (user_read(&value, at, sizeof(value)))
-		return -EFAULT;
-	if (private && value & FUTEX_TID_MASK && !is_thread_of(t->process, value & FUTEX_TID_MASK))
-		return -ESRCH;
-	err = futex_key(at, private, &key);
+	if (!err)
+		err = futex_key(at, private, &key);
 	if (err)
 		return err;
 	futex_prepare(t, &key, 0);
@@ -156,7 +167,7 @@ static int64_t hand_over(struct thread *t, uaddr_t at, bool private, uint32_t di
 		spin_unlock(&b->lock);
 		if (err != -EFAULT)
 			return err;
-		if (touch(at))
+		if (futex_pi_touch(at))
 			return -EFAULT;
 	}
 }

@@ -89,7 +89,9 @@ struct thread {
 	struct list futex_link;
 	struct bucket *_Atomic futex_bucket;    /* where it is queued; changed under both locks */
 	uint64_t futex_key[3];
+	uint64_t futex_pi_key[3];               /* with futex_to_pi: the PI futex it is to be moved to */
 	uint32_t futex_bits;
+	bool futex_to_pi;
 	_Atomic bool futex_woken;
 };
 
