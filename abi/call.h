@@ -209,17 +209,27 @@ struct otr_exec {
 	uint64_t reserved;
 	struct otr_exec_segment segment[OTR_EXEC_SEGMENTS];
 };
-/* What a program reads about itself, for the files of /proc and /sys that the proxy
- * writes itself. Areas come in pieces, ascending, a piece a OTR_CALL_FACTS. */
-#define OTR_FACTS_AREAS 48u
-#define OTR_FACTS_CPU_WORDS 16u
+/* An area of a program's memory, by the co-kernel. */
+#define OTR_AREA_SHARED   1u    /* memory of Linux's, mapped by the proxy too */
+#define OTR_AREA_NAMED    2u    /* with OTR_AREA_SHARED: of a file */
+#define OTR_AREA_DONTDUMP 4u
+#define OTR_AREA_FIXED    8u    /* the vDSO and its data */
+#define OTR_AREA_PRESENT 16u    /* not an area: pages of the last one that are there */
 struct otr_area {
 	uint64_t start;
 	uint64_t end;
 	uint32_t prot;              /* OTR_PROT_* */
-	uint32_t reserved;          /* 0 */
+	uint32_t flags;             /* OTR_AREA_* */
+	uint32_t file;              /* private pages come from this file; 0: they are fresh */
+	uint32_t reserved;
+	uint64_t offset;            /* of start in the file */
 };
-OTR_ASSERT_SIZE(struct otr_area, 24);
+OTR_ASSERT_SIZE(struct otr_area, 40);
+
+/* What a program reads about itself, for the files of /proc and /sys that the proxy
+ * writes itself. Areas come in pieces, ascending, a piece a OTR_CALL_FACTS. */
+#define OTR_FACTS_AREAS 28u
+#define OTR_FACTS_CPU_WORDS 16u
 
 struct otr_facts {
 	uint64_t memory_bytes;      /* of the partition, for programs and kernel */
@@ -236,14 +246,14 @@ struct otr_facts {
 	uint32_t more;              /* 1: another piece follows */
 	struct otr_area area[OTR_FACTS_AREAS];
 };
-OTR_ASSERT_SIZE(struct otr_facts, 1352);
+OTR_ASSERT_SIZE(struct otr_facts, 1320);
 
 struct otr_ctx_mailbox {
 	struct otr_exec exec;
 	/* Written by the co-kernel before OTR_CALL_FILL, for the auxiliary vector. */
 	uint64_t vdso;              /* AT_SYSINFO_EHDR, 0: none */
 	struct otr_facts facts;     /* by the co-kernel before OTR_CALL_FACTS */
-	uint64_t reserved[6];
+	uint64_t reserved[10];
 };
 OTR_ASSERT_SIZE(struct otr_exec, 2688);
 OTR_ASSERT_SIZE(struct otr_ctx_mailbox, 4096);

@@ -8,6 +8,7 @@
 #ifndef ABI_DEBUG_H
 #define ABI_DEBUG_H
 
+#include "abi/call.h"
 #include "abi/types.h"
 
 /* Registers in the order of Linux's struct user_regs_struct. orig_rax: the number of
@@ -93,28 +94,12 @@ struct otr_debug_resume {
 };
 OTR_ASSERT_SIZE(struct otr_debug_resume, 4096);
 
-/* An area, or a piece of the last area that has pages. */
-#define OTR_AREA_SHARED   1u    /* memory of Linux's, mapped by the proxy too */
-#define OTR_AREA_NAMED    2u    /* with OTR_AREA_SHARED: of a file */
-#define OTR_AREA_DONTDUMP 4u
-#define OTR_AREA_FIXED    8u    /* the vDSO and its data */
-#define OTR_AREA_PRESENT 16u    /* not an area: pages of it that are there */
-struct otr_core_area {
-	uint64_t start;
-	uint64_t end;
-	uint32_t prot;              /* OTR_PROT_* */
-	uint32_t flags;             /* OTR_AREA_* */
-	uint32_t file;              /* private pages come from this file; 0: they are fresh */
-	uint32_t reserved;
-	uint64_t offset;            /* of start in the file */
-};
-OTR_ASSERT_SIZE(struct otr_core_area, 40);
-
 #define OTR_CORE_AREAS 100u
+/* With pieces of the last area that have pages. */
 struct otr_core_areas {
 	uint32_t count;
 	uint32_t reserved;
-	struct otr_core_area area[OTR_CORE_AREAS];
+	struct otr_area area[OTR_CORE_AREAS];
 };
 OTR_ASSERT_SIZE(struct otr_core_areas, 4008);
 

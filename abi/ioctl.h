@@ -254,14 +254,17 @@ struct otr_ioc_grant {
 };
 OTR_ASSERT_SIZE(struct otr_ioc_grant, 32);
 
-/* The name of a file that the program maps, as its proxy sees it. */
+/* A file that the program maps, by its name as its proxy sees it, and as Linux's
+ * /proc/PID/maps has it. */
 struct otr_ioc_file_name {
 	struct otr_req req;
 	uint32_t number;            /* as struct otr_ioc_file has it */
 	uint32_t text_bytes;        /* in: room; out: length with the terminating 0 */
 	uint64_t text;              /* char * */
+	uint64_t inode;             /* out */
+	uint32_t major, minor;      /* out: the device */
 };
-OTR_ASSERT_SIZE(struct otr_ioc_file_name, 32);
+OTR_ASSERT_SIZE(struct otr_ioc_file_name, 48);
 
 /* The caller's lowest open descriptor from `from` on that is closed by execve. */
 struct otr_ioc_cloexec {

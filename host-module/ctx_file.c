@@ -157,6 +157,9 @@ int otr_ctx_file_name(struct file *filp, struct otr_ioc_file_name *req, struct o
 		else if (copy_to_user(u64_to_user_ptr(req->text), text, bytes))
 			ret = -EFAULT;
 		req->text_bytes = bytes;
+		req->inode = file_inode(file)->i_ino;
+		req->major = MAJOR(file_inode(file)->i_sb->s_dev);
+		req->minor = MINOR(file_inode(file)->i_sb->s_dev);
 	}
 	free_page((unsigned long)buffer);
 	fput(file);

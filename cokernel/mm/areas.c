@@ -2,26 +2,9 @@
 /* An address space described, for /proc/self/maps. */
 #include "cokernel/mm/mm_internal.h"
 
-uint32_t mm_areas(struct mm *mm, uint64_t *next, struct otr_area *to, uint32_t most)
+static struct otr_area describe(const struct vma *v)
 {
-	struct vma *v;
-	uint32_t n = 0;
-
-	spin_lock(&mm->lock);
-	for (v = vma_find(mm, *next); v && n < most; v = vma_next(v))
-		to[n++] = (struct otr_area){ .start = v->start, .end = v->end, .prot = v->a.prot };
-	*next = v ? v->start : 0;
-	spin_unlock(&mm->lock);
-	return n;
-}
-
-/* ---- For a core file ---- */
-
-#define STEPS_MOST 4096u        /* entries looked at under the lock at once */
-
-static struct otr_core_area describe(const struct vma *v)
-{
-	struct otr_core_area c = { .start = v->start, .end = v->end, .prot = v->a.prot };
+	struct otr_area c = { .start = v->start, .end = v->end, .prot = v->a.prot };
 
 	if (v->a.file) {
 		c.file = (uint32_t)v->a.file->node.key;
@@ -36,9 +19,26 @@ static struct otr_core_area describe(const struct vma *v)
 	return c;
 }
 
+uint32_t mm_areas(struct mm *mm, uint64_t *next, struct otr_area *to, uint32_t most)
+{
+	struct vma *v;
+	uint32_t n = 0;
+
+	spin_lock(&mm->lock);
+	for (v = vma_find(mm, *next); v && n < most; v = vma_next(v))
+		to[n++] = describe(v);
+	*next = v ? v->start : 0;
+	spin_unlock(&mm->lock);
+	return n;
+}
+
+/* ---- For a core file ---- */
+
+#define STEPS_MOST 4096u        /* entries looked at under the lock at once */
+
 /* The next part of [*at, end) that has pages, or as much of it as STEPS_MOST allow.
  * *at moves behind what was looked at. False: nothing yet. */
-static bool next_present(struct mm *mm, uint64_t *at, uint64_t end, struct otr_core_area *to)
+static bool next_present(struct mm *mm, uint64_t *at, uint64_t end, struct otr_area *to)
 {
 	uint32_t steps = 0;
 	bool found = false;
@@ -53,7 +53,7 @@ static bool next_present(struct mm *mm, uint64_t *at, uint64_t end, struct otr_c
 				return true;
 		} else {
 			if (!found)
-				*to = (struct otr_core_area){ .start = *at, .flags = OTR_AREA_PRESENT };
+				*to = (struct otr_area){ .start = *at, .flags = OTR_AREA_PRESENT };
 			to->end = next;
 			found = true;
 		}
@@ -62,7 +62,7 @@ static bool next_present(struct mm *mm, uint64_t *at, uint64_t end, struct otr_c
 	return found;
 }
 
-uint32_t mm_core_areas(struct mm *mm, uint64_t *next, struct otr_core_area *to, uint32_t most)
+uint32_t mm_core_areas(struct mm *mm, uint64_t *next, struct otr_area *to, uint32_t most)
 {
 	uint64_t at = *next;
 	uint32_t n = 0;

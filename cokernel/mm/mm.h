@@ -205,7 +205,7 @@ uint32_t mm_areas(struct mm *mm, uint64_t *next, struct otr_area *to, uint32_t m
 
 /* The same for a core file, with the parts of them that have pages (abi/debug.h).
  * *next is opaque: OTR_USER_START first, 0 at the end. */
-uint32_t mm_core_areas(struct mm *mm, uint64_t *next, struct otr_core_area *to, uint32_t most);
+uint32_t mm_core_areas(struct mm *mm, uint64_t *next, struct otr_area *to, uint32_t most);
 
 /* Makes the page of va usable for `access` (MM_READ, MM_WRITE or MM_EXEC).
  * -EFAULT: nothing is mapped; -EACCES: not this way; -ENXIO: behind the file's end;

@@ -29,7 +29,7 @@
 /* One program dies in one process. */
 static struct core_image image;
 static struct otr_thread_state *threads;
-static struct otr_core_area *areas;
+static struct otr_area *areas;
 static struct core_file_name *files;
 static uint64_t auxv[AUXV_WORDS];
 

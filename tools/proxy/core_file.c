@@ -111,7 +111,7 @@ static const char *name_of(const struct core_image *c, uint32_t number)
 	return NULL;
 }
 
-static bool is_named(const struct core_image *c, const struct otr_core_area *a)
+static bool is_named(const struct core_image *c, const struct otr_area *a)
 {
 	return !(a->flags & OTR_AREA_PRESENT) && a->file && name_of(c, a->file);
 }
@@ -125,7 +125,7 @@ static void put_files(struct buffer *b, const struct core_image *c)
 
 	put(&d, head, sizeof(head));
 	for (i = 0; i < c->area_count; i++) {
-		const struct otr_core_area *a = &c->area[i];
+		const struct otr_area *a = &c->area[i];
 		uint64_t row[3] = { a->start, a->end, a->offset / PAGE };
 
 		if (!is_named(c, a))
@@ -199,7 +199,7 @@ struct segment {
 	bool resident;              /* of it only what Linux has in memory */
 };
 
-static void add(struct buffer *list, const struct otr_core_area *a, uint64_t start, uint64_t end,
+static void add(struct buffer *list, const struct otr_area *a, uint64_t start, uint64_t end,
 		const struct segment *how, bool contents)
 {
 	struct segment s = *how;
@@ -218,7 +218,7 @@ static void add(struct buffer *list, const struct otr_core_area *a, uint64_t sta
 /* Pages that are not there are the file's, where gdb finds them: no contents. */
 static void add_parts(struct buffer *list, const struct core_image *c, size_t i, size_t end)
 {
-	const struct otr_core_area *a = &c->area[i];
+	const struct otr_area *a = &c->area[i];
 	const struct segment all = { .first = 0 };
 	uint64_t at = a->start;
 
@@ -233,7 +233,7 @@ static void add_parts(struct buffer *list, const struct core_image *c, size_t i,
 /* Area i, whose present parts lie behind it up to `end`. */
 static void add_area(struct buffer *list, const struct core_image *c, size_t i, size_t end)
 {
-	const struct otr_core_area *a = &c->area[i];
+	const struct otr_area *a = &c->area[i];
 	struct segment how = { .first = i + 1, .end = end };
 	uint64_t header = a->start;
 	bool wanted;

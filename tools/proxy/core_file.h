@@ -21,14 +21,14 @@
 #define CORE_ELF_HEADERS 16u
 
 struct core_file_name {
-	uint32_t number;            /* as in struct otr_core_area */
+	uint32_t number;            /* as in struct otr_area */
 	char *path;
 };
 
 struct core_image {
 	const struct otr_thread_state *thread;  /* the first one died */
 	size_t thread_count;        /* at least 1 */
-	const struct otr_core_area *area;       /* ascending, each followed by its present parts */
+	const struct otr_area *area;       /* ascending, each followed by its present parts */
 	size_t area_count;
 	const struct core_file_name *file;
 	size_t file_count;

@@ -71,17 +71,17 @@ static void names(void **state)
 struct fixture {
 	char *memory;               /* 8 pages: text, data, anonymous (0 and 2 of 3 there), none, secret, unreadable */
 	struct otr_thread_state thread[2];
-	struct otr_core_area area[16];
+	struct otr_area area[16];
 	struct core_image c;
 	char path[32];
 	unsigned char *file;
 	size_t bytes;
 };
 
-static struct otr_core_area area(const struct fixture *f, size_t from, size_t to, uint32_t prot, uint32_t flags,
+static struct otr_area area(const struct fixture *f, size_t from, size_t to, uint32_t prot, uint32_t flags,
 				 uint32_t file)
 {
-	return (struct otr_core_area){
+	return (struct otr_area){
 		.start = (uintptr_t)f->memory + from * PAGE, .end = (uintptr_t)f->memory + to * PAGE, .prot = prot,
 		.flags = flags, .file = file,
 	};
@@ -307,13 +307,13 @@ static void many(void **state)
 {
 	struct fixture *f = *state;
 	enum { COUNT = 70000 };
-	struct otr_core_area *list = calloc(COUNT, sizeof(*list));
+	struct otr_area *list = calloc(COUNT, sizeof(*list));
 	const Elf64_Ehdr *e;
 	const Elf64_Shdr *s;
 	size_t i;
 
 	for (i = 0; i < COUNT; i++)
-		list[i] = (struct otr_core_area){ .start = i * 2 * PAGE, .end = (i * 2 + 1) * PAGE };
+		list[i] = (struct otr_area){ .start = i * 2 * PAGE, .end = (i * 2 + 1) * PAGE };
 	f->c.area = list;
 	f->c.area_count = COUNT;
 	assert_int_equal(make(f), 0);

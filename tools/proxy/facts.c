@@ -71,20 +71,21 @@ static const struct elf_segment *segment_at(const struct loaded_file *l, uint64_
 	return NULL;
 }
 
+/* A line's part behind the addresses. */
 struct area_name {
 	const char *text;
 	uint64_t offset;
-	struct stat st;
+	uint32_t major, minor;
+	uint64_t inode;
 };
 
-static void name_area(const struct otr_area *a, const struct facts *f, const struct program *p,
-		      uint64_t vdso, struct area_name *n)
+static bool name_of_program(const struct otr_area *a, const struct program *p, struct area_name *n)
 {
 	const struct loaded_file *file[] = { &p->exe, &p->interpreter };
 	const char *path[] = { p->path, p->exe.elf.interpreter };
+	struct stat st;
 	int i;
 
-	*n = (struct area_name){ .text = "" };
 	for (i = 0; i < 2; i++) {
 		const struct elf_segment *s = segment_at(file[i], a->start);
 
@@ -92,38 +93,108 @@ static void name_area(const struct otr_area *a, const struct facts *f, const str
 			continue;
 		n->text = path[i];
 		n->offset = (s->offset + (a->start - file[i]->base) - s->start) & ~(uint64_t)(OTR_PAGE_SIZE - 1);
-		if (stat(path[i], &n->st))
-			n->st = (struct stat){ 0 };
-		return;
+		if (!stat(path[i], &st)) {
+			n->major = major(st.st_dev);
+			n->minor = minor(st.st_dev);
+			n->inode = st.st_ino;
+		}
+		return true;
 	}
+	return false;
+}
+
+static bool name_of_mapped(const struct otr_area *a, const struct facts *f, struct area_name *n)
+{
+	size_t i;
+
+	for (i = 0; a->file && i < f->mapped_count; i++) {
+		const struct fact_mapped *m = &f->mapped[i];
+
+		if (m->number != a->file)
+			continue;
+		*n = (struct area_name){ .text = m->path, .offset = a->offset, .major = m->major,
+					 .minor = m->minor, .inode = m->inode };
+		return true;
+	}
+	return false;
+}
+
+static struct area_name name_area(const struct otr_area *a, const struct facts *f, const struct program *p,
+				  uint64_t vdso)
+{
+	struct area_name n = { .text = "" };
+
+	if (name_of_program(a, p, &n) || name_of_mapped(a, f, &n))
+		return n;
 	if (a->end > p->exec.stack_start && a->start < p->exec.stack_end)
-		n->text = "[stack]";
+		n.text = "[stack]";
 	else if (a->start < f->f.brk && a->end > f->f.brk_start)
-		n->text = "[heap]";
+		n.text = "[heap]";
 	else if (vdso && a->start <= vdso && vdso < a->end)
-		n->text = "[vdso]";
+		n.text = "[vdso]";
+	return n;
+}
+
+/* Linux's line about shared memory, which the proxy maps at the same place; NULL. */
+static const char *line_at(const char *linux_text, uint64_t start)
+{
+	const char *line, *end;
+	uint64_t from, to;
+
+	for (line = linux_text; *line; line = *end ? end + 1 : end) {
+		end = strchrnul(line, '\n');
+		if (sscanf(line, "%" SCNx64 "-%" SCNx64, &from, &to) == 2 && from <= start && start < to)
+			return line;
+	}
+	return NULL;
+}
+
+/* True if Linux's line told it all: the device's own mapping is not it. */
+static bool print_shared(FILE *to, const struct otr_area *a, const char *linux_text)
+{
+	const char *line = line_at(linux_text, a->start);
+	uint64_t start, offset;
+	char device[32];
+	unsigned long inode;
+	int name = 0, column;
+
+	if (!line || sscanf(line, "%" SCNx64 "-%*x %*s %" SCNx64 " %31s %lu %n", &start, &offset, device, &inode, &name) != 4 ||
+	    !name || !strncmp(line + name, "/dev/outrigger", 14))
+		return false;
+	column = fprintf(to, "%08" PRIx64 "-%08" PRIx64 " %c%c%cs %08" PRIx64 " %s %lu ", a->start, a->end,
+			 a->prot & OTR_PROT_READ ? 'r' : '-', a->prot & OTR_PROT_WRITE ? 'w' : '-',
+			 a->prot & OTR_PROT_EXEC ? 'x' : '-', offset + (a->start - start), device, inode);
+	if (line[name] && line[name - 1] != '\n')
+		fprintf(to, "%*s%.*s", column < NAME_COLUMN ? NAME_COLUMN - column : 0, "",
+			(int)strcspn(line + name, "\n"), line + name);
+	fputc('\n', to);
+	return true;
 }
 
 static void print_area(FILE *to, const struct otr_area *a, const struct area_name *n)
 {
-	int column = fprintf(to, "%08" PRIx64 "-%08" PRIx64 " %c%c%cp %08" PRIx64 " %02x:%02x %lu ", a->start,
+	int column = fprintf(to, "%08" PRIx64 "-%08" PRIx64 " %c%c%c%c %08" PRIx64 " %02x:%02x %" PRIu64 " ", a->start,
 			     a->end, a->prot & OTR_PROT_READ ? 'r' : '-', a->prot & OTR_PROT_WRITE ? 'w' : '-',
-			     a->prot & OTR_PROT_EXEC ? 'x' : '-', n->offset, major(n->st.st_dev),
-			     minor(n->st.st_dev), n->st.st_ino);
+			     a->prot & OTR_PROT_EXEC ? 'x' : '-', a->flags & OTR_AREA_SHARED ? 's' : 'p', n->offset,
+			     n->major, n->minor, n->inode);
 
 	if (*n->text)
 		fprintf(to, "%*s%s", column < NAME_COLUMN ? NAME_COLUMN - column : 0, "", n->text);
 	fputc('\n', to);
 }
 
-static void maps(FILE *to, const struct facts *f, const struct program *p, uint64_t vdso)
+static void maps(FILE *to, const struct facts *f, const struct program *p, uint64_t vdso, const char *linux_text)
 {
 	struct area_name n;
 	size_t i;
 
 	for (i = 0; i < f->area_count; i++) {
-		name_area(&f->area[i], f, p, vdso, &n);
-		print_area(to, &f->area[i], &n);
+		const struct otr_area *a = &f->area[i];
+
+		if (a->flags & OTR_AREA_SHARED && print_shared(to, a, linux_text))
+			continue;
+		n = name_area(a, f, p, vdso);
+		print_area(to, a, &n);
 	}
 }
 
@@ -301,7 +372,7 @@ char *fact_text(enum fact_file file, const struct facts *f, const struct program
 	if (!to)
 		return NULL;
 	switch (file) {
-	case FACT_MAPS: maps(to, f, p, vdso); break;
+	case FACT_MAPS: maps(to, f, p, vdso, linux_text); break;
 	case FACT_STATUS: status(to, f, linux_text); break;
 	case FACT_STAT: stat_line(to, f, p, linux_text); break;
 	case FACT_STATM:

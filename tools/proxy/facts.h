@@ -17,10 +17,20 @@ enum fact_file {
 	FACT_NONE, FACT_MAPS, FACT_STATUS, FACT_STAT, FACT_STATM, FACT_CPUINFO, FACT_MEMINFO, FACT_CPU_LIST,
 };
 
+/* A file that areas show. */
+struct fact_mapped {
+	uint32_t number;            /* as they have it */
+	uint32_t major, minor;
+	uint64_t inode;
+	char *path;                 /* free() */
+};
+
 struct facts {
 	struct otr_facts f;
 	struct otr_area *area;      /* all; free() */
 	size_t area_count;
+	struct fact_mapped *mapped; /* likewise; only those that are known */
+	size_t mapped_count;
 };
 
 /* Which file a name as in /proc/self/fd is, for the process `pid`. */

@@ -12,14 +12,31 @@ static struct otr_area areas[] = {
 	{ .start = 0x400000, .end = 0x401000, .prot = OTR_PROT_READ | OTR_PROT_EXEC },
 	{ .start = 0x500000, .end = 0x521000, .prot = OTR_PROT_READ | OTR_PROT_WRITE },
 	{ .start = 0x10000000000, .end = 0x10000002000, .prot = 0 },
+	{ .start = 0x10000100000, .end = 0x10000102000, .prot = OTR_PROT_READ, .file = 3, .offset = 0x5000 },
+	{ .start = 0x10000102000, .end = 0x10000103000, .prot = OTR_PROT_READ, .file = 4, .offset = 0x7000 },
+	{ .start = 0x10000201000, .end = 0x10000202000, .prot = OTR_PROT_WRITE, .flags = OTR_AREA_SHARED },
+	{ .start = 0x10000300000, .end = 0x10000301000, .prot = OTR_PROT_READ, .flags = OTR_AREA_SHARED },
+	{ .start = 0x10000400000, .end = 0x10000401000, .prot = OTR_PROT_READ, .flags = OTR_AREA_SHARED },
 	{ .start = 0x1ffffff00000, .end = 0x200000000000 - 0x1000, .prot = OTR_PROT_READ | OTR_PROT_WRITE },
 };
+
+static struct fact_mapped mapped[] = {
+	{ .number = 3, .major = 8, .minor = 0x11, .inode = 77, .path = (char *)"/lib/libx.so (deleted)" },
+};
+
+/* What Linux says of the proxy: its own mapping, a file's, and memory without a name. */
+static const char proxy_maps[] =
+	"00010000-10000200000 rw-s 00010000 00:06 5                 /dev/outrigger-run\n"
+	"10000200000-10000203000 rw-s 00009000 fe:01 99             /dev/shm/a b\n"
+	"10000203000-10000300000 rw-s 10000203000 00:06 5           /dev/outrigger-run\n"
+	"10000300000-10000301000 r--s 00000000 00:01 12 \n"
+	"10000301000-200000000000 rw-s 10000301000 00:06 5          /dev/outrigger-run\n";
 
 static struct facts facts = {
 	.f = { .memory_bytes = 512 << 20, .memory_free_bytes = 100 << 20, .mapped_bytes = 8 << 20,
 	       .resident_bytes = 3 << 20, .run_ns = 250000000, .brk_start = 0x500000, .brk = 0x520000,
 	       .thread_count = 7, .cpu_count = 3, .cpus = { 0x23, 1ull << 63 } },
-	.area = areas, .area_count = 4,
+	.area = areas, .area_count = sizeof(areas) / sizeof(areas[0]), .mapped = mapped, .mapped_count = 1,
 };
 
 static struct program program = {
@@ -56,7 +73,7 @@ static void files(void **state)
 
 static void areas_are_named(void **state)
 {
-	char *text = fact_text(FACT_MAPS, &facts, &program, 0, "");
+	char *text = fact_text(FACT_MAPS, &facts, &program, 0, proxy_maps);
 
 	assert_non_null(strstr(text, "00400000-00401000 r-xp 00001000 00:00 0 "));
 	assert_non_null(strstr(text, " /bin/prog\n"));
@@ -64,6 +81,14 @@ static void areas_are_named(void **state)
 	assert_non_null(strstr(text, " [heap]\n"));
 	assert_non_null(strstr(text, "10000000000-10000002000 ---p 00000000 00:00 0 \n"));
 	assert_non_null(strstr(text, " [stack]\n"));
+	assert_non_null(strstr(text, "10000100000-10000102000 r--p 00005000 08:11 77 "));
+	assert_non_null(strstr(text, " /lib/libx.so (deleted)\n"));
+	assert_non_null(strstr(text, "10000102000-10000103000 r--p 00000000 00:00 0 \n"));
+	assert_non_null(strstr(text, "10000201000-10000202000 -w-s 0000a000 fe:01 99 "));
+	assert_non_null(strstr(text, " /dev/shm/a b\n"));
+	assert_non_null(strstr(text, "10000300000-10000301000 r--s 00000000 00:01 12 \n"));
+	/* Only the device is there: not granted yet. */
+	assert_non_null(strstr(text, "10000400000-10000401000 r--s 00000000 00:00 0 \n"));
 	/* Names begin where Linux has them. */
 	assert_int_equal(strchr(text, '/') - text, 73);
 	free(text);

@@ -10,10 +10,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -88,6 +90,14 @@ static bool name_of(int fd, char *name, size_t bytes)
 	return true;
 }
 
+static void forget_facts(struct facts *f)
+{
+	while (f->mapped_count)
+		free(f->mapped[--f->mapped_count].path);
+	free(f->mapped);
+	free(f->area);
+}
+
 long self_opened(struct twin *t, long fd, uint64_t flags)
 {
 	enum fact_file file;
@@ -100,6 +110,8 @@ long self_opened(struct twin *t, long fd, uint64_t flags)
 	file = fact_file_of(name, getpid());
 	if (file == FACT_NONE)
 		return fd;
+	if (t->self)
+		forget_facts(&t->self->facts);
 	free(t->self);
 	t->self = s = calloc(1, sizeof(*s));
 	if (!s) {
@@ -168,6 +180,44 @@ static int take_facts(struct self_file *s, const struct otr_facts *f)
 	return 0;
 }
 
+static int learn_file(struct proxy *p, struct facts *f, uint32_t number)
+{
+	char text[PATH_MAX];
+	struct otr_ioc_file_name n = {
+		.req.size = sizeof(n), .number = number, .text = (uintptr_t)text, .text_bytes = sizeof(text),
+	};
+	struct fact_mapped *bigger;
+	char *path;
+	size_t i;
+
+	for (i = 0; i < f->mapped_count; i++)
+		if (f->mapped[i].number == number)
+			return 0;
+	/* It may have gone since it was told. */
+	if (ioctl(p->o.fd, OTR_IOC_FILE_NAME, &n) < 0)
+		return 0;
+	path = strdup(text);
+	bigger = path ? realloc(f->mapped, (f->mapped_count + 1) * sizeof(*bigger)) : NULL;
+	if (!bigger) {
+		free(path);
+		return -ENOMEM;
+	}
+	f->mapped = bigger;
+	bigger[f->mapped_count++] = (struct fact_mapped){ number, n.major, n.minor, n.inode, path };
+	return 0;
+}
+
+static int learn_files(struct proxy *p, struct facts *f)
+{
+	size_t i;
+	int ret = 0;
+
+	for (i = 0; !ret && i < f->area_count; i++)
+		if (f->area[i].file)
+			ret = learn_file(p, f, f->area[i].file);
+	return ret;
+}
+
 long self_facts(struct twin *t)
 {
 	struct self_file *s = t->self;
@@ -182,6 +232,8 @@ long self_facts(struct twin *t)
 	ret = take_facts(s, &f);
 	if (!ret && f.more)
 		return -OTR_NEED_FACTS;
+	if (!ret && s->file == FACT_MAPS)
+		ret = learn_files(p, &s->facts);
 	was = ret ? NULL : read_text(s->fd);
 	if (was)
 		text = fact_text(s->file, &s->facts, &p->program, p->mailbox->vdso, was);
@@ -193,7 +245,7 @@ long self_facts(struct twin *t)
 		ret = s->fd;
 	free(was);
 	free(text);
-	free(s->facts.area);
+	forget_facts(&s->facts);
 	free(s);
 	t->self = NULL;
 	return ret;
