@@ -28,7 +28,7 @@
 
 #include "tools/netbench/bench.h"
 
-#define QUEUE 4096u
+#define QUEUE 16384u /* more than the TAP device holds, each of whose frames may be acknowledged */
 #define FRAME 2048u
 #define READ_BYTES 262144u
 

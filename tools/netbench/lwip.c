@@ -12,7 +12,7 @@
 #include <netif/ethernet.h>
 #include <string.h>
 
-#define QUEUE 65536u
+#define QUEUE 32768u
 
 static struct netif netif;
 static struct pbuf *rx[QUEUE], *tx[QUEUE];
@@ -20,8 +20,10 @@ static unsigned rx_head, rx_tail, tx_count;
 
 static err_t link_output(struct netif *n, struct pbuf *p)
 {
+    if (tx_count == QUEUE)
+        return ERR_BUF;
     pbuf_ref(p);
-    tx[tx_count++ % QUEUE] = p;
+    tx[tx_count++] = p;
     return ERR_OK;
 }
 
