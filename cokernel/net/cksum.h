@@ -42,8 +42,7 @@ static inline uint16_t cksum_finish(uint64_t sum) { return (uint16_t)~cksum_fold
 /* Sum of an IPv4 header without options, small enough for cksum_fold() as it is. */
 static inline uint64_t cksum_ip4_header(const uint8_t *h)
 {
-    uint64_t a = load64(h), b = load64(h + 8);
-    return (a & 0xffffffff) + (a >> 32) + (b & 0xffffffff) + (b >> 32) + load32(h + 16);
+    return cksum_add64(cksum_add64(load64(h), load64(h + 8)), load32(h + 16));
 }
 
 /* RFC 1624 eqn. 3: the checksum after a 16-bit word changed. All in wire order. */

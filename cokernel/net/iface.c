@@ -218,21 +218,13 @@ void net_iface_flush(struct net_iface *i)
     }
 }
 
-void net_iface_tx(struct net_iface *i, struct pbuf *frame)
+void net_iface_tx_loopback(struct net_iface *i, struct pbuf *frame)
 {
-    i->counters.tx_frames++;
-    i->counters.tx_bytes += frame->total;
-    if (!i->nic) {
-        if (i->stack->loop_queue.count >= IFACE_TX_BACKLOG) {
-            i->counters.tx_drops++;
-            pbuf_put(frame);
-            return;
-        }
-        frame->flags |= PBUF_CSUM_GOOD;
-        pbuf_queue_push(&i->stack->loop_queue, frame);
+    if (i->stack->loop_queue.count >= IFACE_TX_BACKLOG) {
+        i->counters.tx_drops++;
+        pbuf_put(frame);
         return;
     }
-    i->tx[i->tx_count++] = frame;
-    if (i->tx_count == NET_BURST)
-        net_iface_flush(i);
+    frame->flags |= PBUF_CSUM_GOOD;
+    pbuf_queue_push(&i->stack->loop_queue, frame);
 }

@@ -108,9 +108,21 @@ static inline bool net_iface_is_broadcast(const struct net_iface *iface, const s
     return found;
 }
 
-/* Takes over the frame, link-layer header included. */
-void net_iface_tx(struct net_iface *iface, struct pbuf *frame);
 void net_iface_flush(struct net_iface *iface);
+void net_iface_tx_loopback(struct net_iface *iface, struct pbuf *frame);
+/* Takes over the frame, link-layer header included. */
+static inline void net_iface_tx(struct net_iface *iface, struct pbuf *frame)
+{
+    iface->counters.tx_frames++;
+    iface->counters.tx_bytes += frame->total;
+    if (net_unlikely(!iface->nic)) {
+        net_iface_tx_loopback(iface, frame);
+        return;
+    }
+    iface->tx[iface->tx_count++] = frame;
+    if (iface->tx_count == NET_BURST)
+        net_iface_flush(iface);
+}
 /* Frames that could be queued now without loss. */
 static inline bool net_iface_tx_room(const struct net_iface *iface) { return iface->backlog.count < IFACE_TX_BACKLOG / 2; }
 

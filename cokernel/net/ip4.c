@@ -211,9 +211,35 @@ static int fragment(struct net_stack *ns, struct net_path *path, const struct ne
     return err;
 }
 
+/* Both headers of what must not be fragmented, to a neighbour that is known. The checksum is that of the fields as they are put. */
+static inline void to_neighbour(struct neigh *n, const struct net_tx *tx, struct pbuf *pb, uint32_t total)
+{
+    uint8_t *f = pbuf_push(pb, ETH_HEADER_BYTES + IP4_HEADER_BYTES), *h = f + ETH_HEADER_BYTES;
+    uint8_t ttl = tx->ttl ? tx->ttl : IP_DEFAULT_TTL;
+    uint32_t first = 0x45000000u | (uint32_t)tx->tos << 16 | total, third = (uint32_t)ttl << 24 | (uint32_t)tx->proto << 16;
+    uint64_t sum = (uint64_t)net_bswap32(first) + net_bswap32(IP4_DF) + net_bswap32(third) + tx->src.w[3] + tx->dst.w[3];
+    net_copy(f, n->mac.b, 6);
+    net_copy(f + 6, n->iface->mac.b, 6);
+    put_be16(f + 12, ETH_TYPE_IP4);
+    put_be32(h, first);
+    put_be32(h + 4, IP4_DF);
+    store32(h + 8, net_bswap32(third) | (uint32_t)cksum_finish(sum) << 16);
+    store32(h + 12, tx->src.w[3]);
+    store32(h + 16, tx->dst.w[3]);
+    if (pb->flags & PBUF_CSUM_PARTIAL)
+        pb->csum_start = (uint16_t)(pb->csum_start + ETH_HEADER_BYTES + IP4_HEADER_BYTES);
+    net_iface_tx(n->iface, pb);
+}
+
 int ip4_output(struct net_stack *ns, struct net_path *path, const struct net_tx *tx, struct pbuf *pb)
 {
     uint32_t header = header_bytes(tx), total = pb->total + header;
+    struct neigh *n = path->neigh;
+    if (net_likely(n && n->state == NEIGH_REACHABLE && tx->dont_fragment && !tx->router_alert && (total <= path->mtu || (pb->flags & PBUF_TSO)) && !n->iface->vlan_id &&
+                   (!pb->next || (n->iface->offloads & NIC_TX_CHAIN)))) {
+        to_neighbour(n, tx, pb, total);
+        return 0;
+    }
     if (net_unlikely(total > path->mtu) && !(pb->flags & PBUF_TSO)) {
         if (tx->dont_fragment || total > 65535) {
             pbuf_put(pb);

@@ -125,7 +125,8 @@ static unsigned receive(struct net_stack *ns)
         if (n > 1 && ns->flows.count >= PREFETCH_FLOWS)
             tcp_prefetch(ns, frames, n);
         for (unsigned k = 0; k < n; k++)
-            eth_input(i, frames[k]);
+            if (!tcp_fast_input(i, frames[k]))
+                eth_input(i, frames[k]);
     }
     for (unsigned n = ns->loop_queue.count; n && (pb = pbuf_queue_pop(&ns->loop_queue)); n--, done++) {
         ns->loopback->counters.rx_frames++;

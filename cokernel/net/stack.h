@@ -20,7 +20,10 @@ struct dhcp4;
 struct net_rx {
     struct net_iface *iface;
     struct pbuf *pb;
-    struct net_addr src, dst;
+    union {
+        struct { struct net_addr dst, src; };
+        struct net_flow_key flow; /* as we see it; the ports are set by whoever knows them */
+    };
     uint8_t *ip;        /* the IP header, for what ICMP quotes */
     uint32_t ip_bytes;  /* header length, extension headers included */
     uint8_t proto, tos, ttl;
@@ -156,6 +159,9 @@ void igmp_input(struct net_stack *ns, struct net_rx *rx);
 void icmp6_input(struct net_stack *ns, struct net_rx *rx);
 void udp_input(struct net_stack *ns, struct net_rx *rx);
 void tcp_input(struct net_stack *ns, struct net_rx *rx);
+/* A whole frame that may be a plain segment of an established connection: takes it over if it is and returns true;
+ * else nothing has happened, and it goes through the layers. */
+bool tcp_fast_input(struct net_iface *iface, struct pbuf *pb);
 /* During a flood: drops those SYNs of a burst that would be too many, before anything is spent on them. Returns how many frames remain. */
 unsigned tcp_shed_syns(struct net_stack *ns, struct pbuf **frames, unsigned count);
 /* Whole frames of a burst that tcp_input() will see soon. */

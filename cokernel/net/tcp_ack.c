@@ -2,45 +2,6 @@
 /* What an acknowledgement does: window, scoreboard, round-trip time, then recovery. */
 #include "cokernel/net/tcp_internal.h"
 
-#define MIN_RTT_WINDOW_NS (300 * NET_NS_PER_S) /* Linux: tcp_min_rtt_wlen */
-
-void tcp_rtt_sample(struct tcp_pcb *pcb, uint32_t rtt_us)
-{
-    uint64_t now = pcb->ns->now_ns;
-    rtt_us = net_max(rtt_us, 1u);
-    if (rtt_us <= pcb->min_rtt_us || now - pcb->min_rtt_ns > MIN_RTT_WINDOW_NS) {
-        pcb->min_rtt_us = rtt_us;
-        pcb->min_rtt_ns = now;
-    }
-    if (!pcb->srtt_us) { /* RFC 6298 2.2 */
-        pcb->srtt_us = rtt_us;
-        pcb->rttvar_us = rtt_us / 2;
-    } else { /* 2.3 */
-        uint32_t diff = pcb->srtt_us > rtt_us ? pcb->srtt_us - rtt_us : rtt_us - pcb->srtt_us;
-        pcb->rttvar_us = pcb->rttvar_us - pcb->rttvar_us / 4 + diff / 4;
-        pcb->srtt_us = pcb->srtt_us - pcb->srtt_us / 8 + rtt_us / 8;
-        if (!pcb->srtt_us)
-            pcb->srtt_us = 1;
-    }
-    uint64_t rto = (uint64_t)pcb->srtt_us + net_max(4ull * pcb->rttvar_us, (uint64_t)TCP_RTO_MIN_US);
-    pcb->rto_us = (uint32_t)net_min(rto, (uint64_t)TCP_RTO_MAX_US);
-}
-
-/* Parts of the send queue that are wholly acknowledged. */
-static void free_sent(struct tcp_pcb *pcb, uint32_t ack)
-{
-    struct pbuf *pb;
-    while ((pb = pcb->snd_head) && seq_le(pb->seq + pb->len, ack)) {
-        pcb->snd_head = pb->link;
-        pcb->snd_true -= pbuf_true_bytes(pb);
-        if (pcb->snd_cursor == pb)
-            pcb->snd_cursor = pb->link;
-        pbuf_put(pb);
-    }
-    if (!pcb->snd_head)
-        pcb->snd_tail = NULL;
-}
-
 /* The front of s is acknowledged up to ack, which lies inside it. */
 static void trim_front(struct tcp_pcb *pcb, struct tcp_seg *s, uint32_t ack, struct tcp_ack_news *news)
 {
@@ -78,7 +39,7 @@ static void clean(struct tcp_pcb *pcb, uint32_t ack, struct tcp_ack_news *news)
     news->acked = ack - pcb->snd_una;
     pcb->snd_una = ack;
     pcb->bytes_acked += news->acked - news->syn_acked;
-    free_sent(pcb, ack);
+    tcp_free_sent(pcb, ack);
 }
 
 static void update_rtt(struct tcp_pcb *pcb, const struct tcp_in *in, const struct tcp_ack_news *news)
@@ -95,7 +56,7 @@ static void update_rtt(struct tcp_pcb *pcb, const struct tcp_in *in, const struc
     }
 }
 
-static void wake_writer(struct tcp_pcb *pcb, uint32_t acked)
+void tcp_wake_writer(struct tcp_pcb *pcb, uint32_t acked)
 {
     unsigned events = 0;
     if (pcb->opts.notify_acked && acked)
@@ -108,7 +69,7 @@ static void wake_writer(struct tcp_pcb *pcb, uint32_t acked)
         tcp_post(pcb, events);
 }
 
-static bool update_window(struct tcp_pcb *pcb, const struct tcp_in *in)
+bool tcp_update_window(struct tcp_pcb *pcb, const struct tcp_in *in)
 {
     uint32_t wnd = in->flags & TCP_SYN ? in->wnd : in->wnd << pcb->snd_wscale; /* RFC 7323 2.2: never scaled in a SYN */
     /* RFC 9293 3.10.7.4 fifth: not from older segments. */
@@ -130,65 +91,6 @@ static bool update_window(struct tcp_pcb *pcb, const struct tcp_in *in)
     return changed;
 }
 
-/* Whether all that is outstanding was sent once, in order, and the ACK says nothing but how far the peer has come. */
-static bool is_calm(const struct tcp_pcb *pcb, const struct tcp_in *in)
-{
-    return !(pcb->ca_state | pcb->retrans_out | pcb->tlp_out | pcb->plp_out | pcb->ecn_ok | in->sack_count | pcb->dupacks) &&
-           !(pcb->sacked_bytes | pcb->lost_bytes | pcb->dup_bytes) && !pcb->deadlines[TCP_T_REO];
-}
-
-/* What the general way below comes to then, in a fraction of its instructions. */
-static void ack_calm(struct tcp_pcb *pcb, uint32_t ack)
-{
-    struct net_stack *ns = pcb->ns;
-    uint32_t acked = ack - pcb->snd_una, flight = pcb->snd_nxt - pcb->snd_una;
-    struct tcp_seg *s = pcb->rtx_head, *last = NULL;
-    uint64_t first_ns = s->sent_ns;
-    for (; s && seq_le(s->end, ack); s = s->next) {
-        pcb->fin_acked |= s->flags / SEG_FIN & 1;
-        pcb->rack_sent_ns = s->sent_ns;
-        pcb->rack_end = pcb->rack_fack = s->end;
-        if (last)
-            net_slab_put(&ns->tcp_segs, last);
-        last = s;
-    }
-    pcb->rtx_head = pcb->time_head = s;
-    pcb->lost_hint = pcb->sack_hint = NULL;
-    if (s) {
-        s->prev = s->tprev = NULL;
-        if (seq_lt(s->seq, ack)) {
-            s->seq = ack;
-            while (s->pb && seq_le(s->pb->seq + s->pb->len, ack) && s->pb->link)
-                s->pb = s->pb->link;
-        }
-    } else {
-        pcb->rtx_tail = pcb->time_tail = NULL;
-    }
-    pcb->delivered += acked;
-    pcb->bytes_acked += acked;
-    pcb->snd_una = pcb->high_seq = pcb->ecn_high = ack;
-    pcb->reo_round_end = seq_max(pcb->reo_round_end, ack);
-    pcb->retries = pcb->backoff = 0;
-    if (last) {
-        net_slab_put(&ns->tcp_segs, last);
-        pcb->rack_valid = 1;
-        pcb->rack_rtt_us = tcp_elapsed_us(ns->now_ns, pcb->rack_sent_ns);
-        tcp_rtt_sample(pcb, tcp_elapsed_us(ns->now_ns, first_ns));
-    }
-    free_sent(pcb, ack);
-    tcp_cc_on_ack(pcb, acked, flight);
-    if (!s && pcb->write_seq == pcb->snd_nxt && !pcb->fin_queued) {
-        pcb->rtx_mode = RTX_NONE;
-        tcp_deadline_clear(pcb, TCP_T_RTX);
-    } else {
-        tcp_rearm_rtx(pcb);
-        if (tcp_unsent(pcb) || pcb->fin_queued != pcb->fin_sent)
-            tcp_mark_dirty(pcb);
-    }
-    if (pcb->want_write | pcb->opts.notify_acked)
-        wake_writer(pcb, acked);
-}
-
 bool tcp_ack_input(struct tcp_pcb *pcb, struct tcp_in *in)
 {
     uint32_t ack = in->ack;
@@ -198,16 +100,14 @@ bool tcp_ack_input(struct tcp_pcb *pcb, struct tcp_in *in)
         return false;
     }
     pcb->persist_probes = 0;
-    bool window_changed = seq_ge(ack, pcb->snd_una) && update_window(pcb, in);
+    bool window_changed = seq_ge(ack, pcb->snd_una) && tcp_update_window(pcb, in);
     if (!pcb->rtx_head && net_likely(!pcb->tlp_out)) /* nothing outstanding, so nothing to learn */
         return true;
     bool advances = seq_gt(ack, pcb->snd_una);
-    if (net_likely(advances && is_calm(pcb, in))) {
-        if (net_unlikely(pcb->urg_sent) && seq_ge(ack, pcb->snd_up))
-            pcb->urg_sent = 0;
+    if (net_likely(advances && tcp_is_calm(pcb, in))) {
         if (pcb->path.neigh && pcb->path.generation == pcb->ns->path_generation && pcb->path.neigh->state != NEIGH_REACHABLE)
             neigh_confirm(pcb->path.neigh);
-        ack_calm(pcb, ack);
+        tcp_ack_calm(pcb, ack);
         return true;
     }
     struct tcp_ack_news news = { .in_flight_before = tcp_in_flight(pcb) };
@@ -234,7 +134,7 @@ bool tcp_ack_input(struct tcp_pcb *pcb, struct tcp_in *in)
     if (advances || news.newly_sacked)
         tcp_rearm_rtx(pcb);
     if (advances)
-        wake_writer(pcb, news.acked);
+        tcp_wake_writer(pcb, news.acked);
     if (pcb->lost_bytes || tcp_unsent(pcb) || pcb->fin_queued != pcb->fin_sent)
         tcp_mark_dirty(pcb);
     return true;

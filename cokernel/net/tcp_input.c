@@ -40,7 +40,7 @@ static bool parse(struct net_stack *ns, struct net_rx *rx, struct tcp_in *in)
     in->wnd = get_be16(h + 14);
     in->urgent = get_be16(h + 18);
     in->len = pb->total - header;
-    in->end = in->seq + in->len + ((in->flags & TCP_SYN) ? 1 : 0) + ((in->flags & TCP_FIN) ? 1 : 0);
+    in->end = in->seq + in->len + (in->flags >> 1 & 1) + (in->flags & 1); /* SYN, FIN */
     in->has_ts = in->has_mss = in->has_wscale = in->sack_ok = in->sack_count = in->has_fo = 0;
     if (header > TCP_HEADER_BYTES && !tcp_parse_options(in, h, header)) {
         ns->counters.tcp_bad_header++;
@@ -52,7 +52,7 @@ static bool parse(struct net_stack *ns, struct net_rx *rx, struct tcp_in *in)
     return true;
 }
 
-static void dispatch(struct net_stack *ns, struct tcp_in *in, struct net_flow_key *key)
+static void dispatch(struct net_stack *ns, struct tcp_in *in, const struct net_flow_key *key)
 {
     struct net_flow *f = ns->last_flow;
     if (!f || !net_flow_key_eq(&f->key, key)) {
@@ -186,8 +186,9 @@ void tcp_input(struct net_stack *ns, struct net_rx *rx)
         pbuf_put(rx->pb);
         return;
     }
-    struct net_flow_key key = { .local = rx->dst, .remote = rx->src, .local_port = in.local_port, .remote_port = in.remote_port };
-    dispatch(ns, &in, &key);
+    rx->flow.local_port = in.local_port;
+    rx->flow.remote_port = in.remote_port;
+    dispatch(ns, &in, &rx->flow);
     if (in.pb)
         pbuf_put(in.pb);
 }
@@ -324,6 +325,11 @@ void tcp_segment_input(struct tcp_pcb *pcb, struct tcp_in *in)
 {
     struct net_stack *ns = pcb->ns;
     pcb->segs_in++;
+    if (net_likely(tcp_predict(pcb, in))) {
+        if (in->len)
+            tcp_data_in_order(pcb, in);
+        return;
+    }
     if (net_unlikely(pcb->state == TCP_SYN_SENT)) {
         syn_sent_input(pcb, in);
         return;

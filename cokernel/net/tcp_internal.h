@@ -180,20 +180,27 @@ struct tcp_pcb {
     uint8_t fin_queued : 1, fin_sent : 1, fin_acked : 1, fin_received : 1, fin_known : 1;
     uint8_t want_write : 1, closed_posted : 1, syn_lost : 1;
     uint8_t plp_on : 1;           /* segments are smaller than the path MTU: probe for more */
-    uint8_t ecn_echo : 1, ecn_cwr_due : 1, dsack_valid : 1, urg_sent : 1;
+    uint8_t ecn_echo : 1, ecn_cwr_due : 1, dsack_valid : 1;
     uint8_t quickacks;
-    uint8_t urg_state;            /* enum tcp_urg_state */
+    uint8_t rack_valid;
     uint8_t backoff, retries, keep_probes, persist_probes;
 
-    /* all 0 while nothing happens but progress: see is_calm() */
-    uint8_t ca_state;
-    uint8_t ecn_ok;
-    uint8_t dupacks;
-    uint8_t tlp_out;
-    uint8_t retrans_out;          /* something below retrans_high was sent more than once, or is the SYN */
-    uint8_t plp_out;              /* an MTU probe is outstanding */
-    uint8_t rack_valid;           /* no part of that */
-    uint32_t sacked_bytes, lost_bytes, dup_bytes; /* dup_bytes: what duplicate ACKs stand for, without SACK */
+    union {
+        struct {
+            uint8_t ca_state;
+            uint8_t ecn_ok;
+            uint8_t dupacks;
+            uint8_t tlp_out;
+            uint8_t retrans_out;  /* something below retrans_high was sent more than once, or is the SYN */
+            uint8_t plp_out;      /* an MTU probe is outstanding */
+            uint8_t urg_state;    /* enum tcp_urg_state */
+            uint8_t urg_sent;     /* snd_up means something: urgent data is not acknowledged yet */
+            uint32_t sacked_bytes, lost_bytes;
+            uint32_t dup_bytes;   /* what duplicate ACKs stand for, without SACK */
+            uint32_t calm_pad;
+        };
+        uint64_t trouble[3];      /* all 0 while nothing happens but progress: see tcp_is_calm() */
+    };
 
     /* ---- sequence numbers ---- */
     uint32_t rcv_nxt;
@@ -223,7 +230,7 @@ struct tcp_pcb {
     struct tcp_seg *lost_hint;        /* no LOST one before it */
     struct tcp_seg *sack_hint;        /* last one marked SACKED */
     uint32_t snd_true;                /* memory that the queue pins */
-    uint32_t cwnd, ssthresh;
+    uint32_t cwnd, ssthresh, prr_out;
     uint32_t srtt_us, rttvar_us, rto_us, min_rtt_us;
     uint32_t rack_rtt_us, rack_end, rack_fack;
     uint64_t min_rtt_ns;
@@ -245,7 +252,7 @@ struct tcp_pcb {
     /* ---- congestion ---- */
     const struct tcp_cc_ops *cc;      /* from here on cold */
     uint32_t cwnd_used;
-    uint32_t prr_delivered, prr_out, prr_flight;
+    uint32_t prr_delivered, prr_flight;
     uint32_t prior_cwnd, prior_ssthresh, undo_marker, undo_retrans;
     uint32_t retrans_ts;              /* timestamp of the first retransmission of this recovery */
     uint32_t retrans_high;
@@ -463,6 +470,24 @@ struct tcp_ack_news {
 };
 /* False if the segment must be dropped. */
 bool tcp_ack_input(struct tcp_pcb *pcb, struct tcp_in *in);
+bool tcp_update_window(struct tcp_pcb *pcb, const struct tcp_in *in);
+/* After acked bytes more: does the user want to know? */
+void tcp_wake_writer(struct tcp_pcb *pcb, uint32_t acked);
+
+/* tcp_fast.c */
+/* Whether all that is outstanding was sent once, in order, and the ACK says nothing but how far the peer has come. */
+static inline bool tcp_is_calm(const struct tcp_pcb *pcb, const struct tcp_in *in)
+{
+    return !(pcb->trouble[0] | pcb->trouble[1] | pcb->trouble[2] | pcb->deadlines[TCP_T_REO] | in->sack_count);
+}
+/* What tcp_ack_input() comes to then, in a fraction of its instructions. */
+void tcp_ack_calm(struct tcp_pcb *pcb, uint32_t ack);
+/* Lets go of the parts of the send queue that are wholly acknowledged. */
+void tcp_free_sent(struct tcp_pcb *pcb, uint32_t ack);
+/* Header prediction: true if the segment is the next in order, or an ACK alone, on an established connection with which
+ * nothing is wrong. All that tcp_segment_input() would do is done then, but for the data. False: nothing is done. Of in, rx, the ports
+ * and what SYNs bring need not be set. */
+bool tcp_predict(struct tcp_pcb *pcb, const struct tcp_in *in);
 void tcp_rtt_sample(struct tcp_pcb *pcb, uint32_t rtt_us);
 /* A round trip that took longer than any timeout counts as that: more would wrap, and teaches nothing. */
 static inline uint32_t tcp_elapsed_us(uint64_t now_ns, uint64_t then_ns)
@@ -574,6 +599,8 @@ void tcp_reset_for(struct net_stack *ns, const struct net_flow_key *key, const s
 
 /* tcp_recv.c */
 void tcp_data_input(struct tcp_pcb *pcb, struct tcp_in *in);
+/* The same for data that tcp_predict() has found to come next. */
+void tcp_data_in_order(struct tcp_pcb *pcb, struct tcp_in *in);
 /* The window to advertise, scaled down; moves rcv_adv. */
 uint16_t tcp_window_field(struct tcp_pcb *pcb, bool syn);
 void tcp_window_freed(struct tcp_pcb *pcb, uint32_t bytes);

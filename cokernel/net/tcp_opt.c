@@ -66,6 +66,16 @@ bool tcp_parse_options(struct tcp_in *in, const uint8_t *p, uint32_t bytes)
         in->tsecr = get_be32(p + 8);
         return true;
     }
+    /* A SYN as Linux and we send it: MSS, SACK permitted, TS, NOP, window scale. */
+    if ((in->flags & TCP_SYN) && end - p == 20 && load16(p) == net_bswap16(0x0204) && load32(p + 4) == net_bswap32(0x0402080a) &&
+        (load32(p + 16) & net_bswap32(0xffffff00)) == net_bswap32(0x01030300)) {
+        in->has_mss = in->sack_ok = in->has_ts = in->has_wscale = 1;
+        in->mss = get_be16(p + 2);
+        in->tsval = get_be32(p + 8);
+        in->tsecr = get_be32(p + 12);
+        in->wscale = (uint8_t)net_min((unsigned)p[19], TCP_WSCALE_MAX);
+        return true;
+    }
     while (p < end) {
         if (*p == OPT_END)
             break;

@@ -81,27 +81,30 @@ static void skip_sent(struct tcp_pcb *pcb)
 /* Sends [snd_nxt, snd_nxt + len) as one segment, or a burst that the device cuts. flags: 0, SEG_FIN or SEG_PROBE. */
 static bool send_new(struct tcp_pcb *pcb, uint32_t len, uint16_t flags)
 {
-    uint32_t seq = pcb->snd_nxt;
-    bool fin = flags & SEG_FIN;
+    struct net_stack *ns = pcb->ns;
+    uint32_t seq = pcb->snd_nxt, fin = flags & SEG_FIN ? 1 : 0;
     struct tcp_seg *s = tcp_seg_new(pcb, seq, seq + len + fin, flags, pcb->snd_cursor);
-    if (!s) {
-        pcb->ns->counters.memory_refused++;
+    if (net_unlikely(!s)) {
+        ns->counters.memory_refused++;
         return false;
     }
-    struct tcp_xmit x = { .seq = seq, .len = len, .pb = pcb->snd_cursor, .flags = seg_flags(pcb, s), .whole = flags & SEG_PROBE };
-    if (tcp_xmit(pcb, &x) < 0) {
+    struct tcp_xmit x = { .seq = seq, .len = len, .pb = pcb->snd_cursor, .whole = flags & SEG_PROBE };
+    x.flags = (uint16_t)(TCP_ACK | fin * TCP_FIN | (len && seq + len == pcb->write_seq ? TCP_PSH : 0));
+    if (net_unlikely(tcp_xmit(pcb, &x) < 0)) {
         tcp_seg_free(pcb, s);
         return false;
     }
     if (pcb->rtx_head == s)
-        pcb->first_unacked_ns = pcb->ns->now_ns;
-    if (len % tcp_send_mss(pcb))
+        pcb->first_unacked_ns = ns->now_ns;
+    uint32_t mss = tcp_send_mss(pcb);
+    if (len < mss ? len : len % mss)
         pcb->snd_sml = seq + len;
-    pcb->snd_nxt = s->end;
-    pcb->fin_sent |= fin;
+    pcb->snd_nxt = seq + len + fin;
+    if (fin)
+        pcb->fin_sent = 1;
     pcb->prr_out += len;
     pcb->bytes_sent += len;
-    pcb->last_send_ns = pcb->ns->now_ns;
+    pcb->last_send_ns = ns->now_ns;
     skip_sent(pcb);
     return true;
 }

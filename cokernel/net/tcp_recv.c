@@ -32,7 +32,7 @@ void tcp_rcv_free(struct tcp_pcb *pcb)
 static uint32_t true_limit(const struct tcp_pcb *pcb) { return 2 * pcb->opts.rcvbuf + pcb->opts.rcvbuf / 4 + (64u << 10); }
 
 /* Appends pb to a queue; returns the bytes of memory it adds. */
-static uint32_t append(struct pbuf **head, struct pbuf **tail, struct pbuf *pb)
+static inline uint32_t append(struct pbuf **head, struct pbuf **tail, struct pbuf *pb)
 {
     struct pbuf *t = *tail;
     if (*head && pb->total <= MERGE_BYTES && !t->next && pbuf_exclusive(t) && pbuf_tailroom(t) >= pb->total) {
@@ -50,7 +50,7 @@ static uint32_t append(struct pbuf **head, struct pbuf **tail, struct pbuf *pb)
     return pbuf_true_bytes(pb);
 }
 
-static void deliver(struct tcp_pcb *pcb, struct pbuf *pb)
+static inline void deliver(struct tcp_pcb *pcb, struct pbuf *pb)
 {
     uint32_t n = pb->total;
     pcb->rcv_true += append(&pcb->rcv_head, &pcb->rcv_tail, pb);
@@ -221,7 +221,7 @@ static void fin_input(struct tcp_pcb *pcb)
     tcp_mark_dirty(pcb);
 }
 
-static void schedule_ack(struct tcp_pcb *pcb)
+static inline void schedule_ack(struct tcp_pcb *pcb)
 {
     /* RFC 9293 3.8.6.3: at least every second full-sized segment, within 500 ms. */
     if (pcb->rcv_nxt - pcb->rcv_wup >= 2 * pcb->rcv_mss || pcb->quickacks || pcb->islands)
@@ -230,6 +230,16 @@ static void schedule_ack(struct tcp_pcb *pcb)
         tcp_mark_dirty(pcb);
     else if (!pcb->deadlines[TCP_T_DELACK])
         tcp_deadline_set(pcb, TCP_T_DELACK, pcb->ns->now_ns + TCP_DELACK_NS);
+}
+
+void tcp_data_in_order(struct tcp_pcb *pcb, struct tcp_in *in)
+{
+    if (in->len > pcb->rcv_mss)
+        pcb->rcv_mss = net_min(in->len, pcb->adv_mss);
+    deliver(pcb, in->pb);
+    in->pb = NULL;
+    tcp_post(pcb, NET_EV_READABLE);
+    schedule_ack(pcb);
 }
 
 void tcp_data_input(struct tcp_pcb *pcb, struct tcp_in *in)

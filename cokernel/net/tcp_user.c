@@ -74,7 +74,7 @@ static int check_send(struct tcp_pcb *pcb)
     if (pcb->fin_queued)
         return -NET_EPIPE;
     if (pcb->write_seq - pcb->snd_una >= pcb->opts.sndbuf || pcb->snd_true >= 2 * pcb->opts.sndbuf + 65536 ||
-        (net_mem_pressed(&pcb->ns->mem) && pcb->snd_head)) {
+        (pcb->snd_head && net_mem_pressed(&pcb->ns->mem))) {
         pcb->want_write = 1;
         return -NET_EAGAIN;
     }
@@ -259,13 +259,18 @@ static struct pbuf *pop_front(struct tcp_pcb *pcb, uint32_t n)
     return head;
 }
 
+static __attribute__((noinline)) struct pbuf *recv_before_urgent(struct tcp_pcb *pcb)
+{
+    uint32_t stop = tcp_urgent_stop(pcb);
+    if (!pcb->rcv_head)
+        return NULL;
+    return stop < pcb->rcv_head->total ? pop_front(pcb, stop) : pop(pcb);
+}
+
 struct pbuf *tcp_recv(struct tcp_pcb *pcb)
 {
-    if (net_unlikely(pcb->urg_state != TCP_URG_NONE)) {
-        uint32_t stop = tcp_urgent_stop(pcb);
-        if (pcb->rcv_head && stop < pcb->rcv_head->total)
-            return pop_front(pcb, stop);
-    }
+    if (net_unlikely(pcb->urg_state != TCP_URG_NONE))
+        return recv_before_urgent(pcb);
     return pcb->rcv_head ? pop(pcb) : NULL;
 }
 

@@ -167,7 +167,7 @@ int tcp_xmit(struct tcp_pcb *pcb, const struct tcp_xmit *x)
         opt = syn_options(pcb, options, flags);
     } else {
         ts = pcb->ts_ok ? TCP_TS_OPTION_BYTES : 0;
-        if (net_unlikely(pcb->sack_ok && (pcb->islands || pcb->dsack_valid)))
+        if (net_unlikely((pcb->islands || pcb->dsack_valid) && pcb->sack_ok))
             opt = sack_options(pcb, options);
     }
     uint32_t header = TCP_HEADER_BYTES + ts + opt;

@@ -6,10 +6,9 @@
 static void link_in(struct net_wheel *w, struct net_timer *t)
 {
     uint64_t ahead = t->tick - w->tick; /* at least 1 */
-    unsigned level = 0;
+    unsigned level = (63u - (unsigned)__builtin_clzll(ahead)) / SLOT_BITS;
     uint64_t at = t->tick;
-    while (level < TIMER_LEVELS - 1 && ahead >> (SLOT_BITS * (level + 1)))
-        level++;
+    level = net_min(level, TIMER_LEVELS - 1u);
     uint64_t reach = (uint64_t)(TIMER_SLOTS - 1) << (SLOT_BITS * (TIMER_LEVELS - 1));
     if (ahead > reach) /* beyond the wheel: as far as it goes, then again */
         at = w->tick + reach;
