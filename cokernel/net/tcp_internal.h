@@ -197,7 +197,7 @@ struct tcp_pcb {
             uint8_t urg_sent;     /* snd_up means something: urgent data is not acknowledged yet */
             uint32_t sacked_bytes, lost_bytes;
             uint32_t dup_bytes;   /* what duplicate ACKs stand for, without SACK */
-            uint32_t calm_pad;
+            uint32_t plp_doubt;   /* payload of a segment of which only the front was sent, to see whether that passes; until one as large does */
         };
         uint64_t trouble[3];      /* all 0 while nothing happens but progress: see tcp_is_calm() */
     };
@@ -279,6 +279,7 @@ struct tcp_pcb {
     uint32_t peer_mss;                /* as announced, 0: not yet */
     uint32_t plp_seen;                /* payload of the largest segment that is known to have come through (not all are noted) */
     uint16_t plp_mtu, plp_high, plp_size; /* while plp_on: known to pass, most that may; of the probe that is out */
+    uint64_t plp_mark;                /* delivered when plp_doubt was set */
     uint8_t fo;                       /* enum tcp_fo_flag */
     uint32_t total_retrans;
     uint64_t bytes_retrans;

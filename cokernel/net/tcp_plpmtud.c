@@ -3,18 +3,21 @@
  * Packetization-layer path MTU discovery (RFC 4821): for paths that swallow
  * large packets and the ICMP messages about them. As long as nothing is
  * swallowed it does nothing, because the interface's and ICMP's MTU is then
- * right. Timeouts in a row on a large segment are taken for a black hole (7.7):
- * segments shrink, and probes, which are ordinary data in larger segments, find
- * the way up again. A lost probe is no sign of congestion (7.6).
+ * right. Timeouts in a row on a large segment raise a doubt: its front is sent
+ * alone. If that passes and the next large one meets timeouts again, it is a
+ * black hole (7.7): segments shrink, and probes, which are ordinary data in larger
+ * segments, find the way up again. A lost probe is no sign of congestion (7.6).
  */
 #include "cokernel/net/tcp_internal.h"
 #include "cokernel/net/wire.h"
 
 #define TIMEOUTS 3u                        /* in a row; Linux: tcp_retries1 */
 #define TIMEOUTS_PROVEN 6u                 /* where segments as large have come through: then it is loss, or a new path */
+#define TIMEOUTS_AGAIN 3u                  /* of a large segment, after small ones alone have passed */
 #define BASE_MTU4 1024u                    /* RFC 4821 7.2 */
 #define FLOOR_MTU4 552u                    /* as for what ICMP says */
 #define PRECISION_BYTES 8u                 /* of the search */
+#define SACK_BYTES 28u                     /* at most, beside a time stamp */
 #define AGAIN_NS (600 * NET_NS_PER_S)      /* 7.3: the path may have become better */
 #define INCONCLUSIVE_NS (10 * NET_NS_PER_S)
 #define BEHIND 3u                          /* full segments that follow a probe and tell of its loss (7.4) */
@@ -27,17 +30,31 @@ static uint32_t overhead(const struct tcp_pcb *pcb)
     return TCP_HEADER_BYTES + (net_addr_is_v4(&pcb->flow.key.remote) ? IP4_HEADER_BYTES : IP6_HEADER_BYTES) + (pcb->ts_ok ? TCP_TS_OPTION_BYTES : 0);
 }
 
+/* Whether something has passed since the doubt came up, but nothing as large as what was doubted. */
+static bool only_small_ones_pass(const struct tcp_pcb *pcb) { return pcb->plp_doubt && pcb->delivered != pcb->plp_mark; }
+
 void tcp_plp_timeout(struct tcp_pcb *pcb, unsigned tries)
 {
     uint32_t mtu = tcp_path_mtu(pcb), floor = floor_mtu(pcb), next = net_max(BASE_MTU4, floor);
-    uint32_t size = tcp_seg_payload(pcb->rtx_head) + overhead(pcb);
-    unsigned from = pcb->plp_seen >= tcp_seg_payload(pcb->rtx_head) ? TIMEOUTS_PROVEN : TIMEOUTS;
+    uint32_t payload = tcp_seg_payload(pcb->rtx_head), size = payload + overhead(pcb) + pcb->mss - tcp_send_mss(pcb);
+    unsigned from = only_small_ones_pass(pcb) ? TIMEOUTS_AGAIN : pcb->plp_seen >= payload ? TIMEOUTS_PROVEN : TIMEOUTS;
     if (tries < from || (tries - from) % 2)
         return;
     if (mtu <= next || size <= next)
         next = net_max(net_min(mtu, size) / 2, floor);
     if (next >= mtu || size <= next)
         return;
+    if (!only_small_ones_pass(pcb)) {
+        /* What answers nothing may be gone, or unlucky. The front is what is sent now; the rest follows it. */
+        if (!pcb->plp_doubt) {
+            pcb->plp_doubt = payload;
+            pcb->plp_mark = pcb->delivered;
+        }
+        if (!(pcb->rtx_head->flags & SEG_SACKED))
+            tcp_seg_split(pcb, pcb->rtx_head, pcb->rtx_head->seq + (next - overhead(pcb) - SACK_BYTES));
+        return;
+    }
+    pcb->plp_doubt = 0;
     pcb->ns->counters.tcp_black_holes++;
     pcb->plp_on = 1;
     pcb->plp_mtu = (uint16_t)next;

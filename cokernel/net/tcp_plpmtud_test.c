@@ -166,6 +166,23 @@ static void a_path_that_has_carried_large_ones_is_no_black_hole_so_soon(void **s
     finish();
 }
 
+/* Where every fifth packet is lost, six timeouts in a row happen now and then. */
+static void heavy_loss_is_no_black_hole(void **state)
+{
+    unsigned holes = 0, timeouts = 0;
+    for (unsigned round = 0; round < 8; round++) {
+        start(false);
+        sim.rng += round; /* another course of events */
+        sim.link.loss_ppm = 200000;
+        run_for(1500);
+        holes += (unsigned)client->stack->counters.tcp_black_holes;
+        timeouts += (unsigned)client->stack->counters.tcp_rto;
+        finish();
+    }
+    assert_true(timeouts > 1000);
+    assert_true(holes <= 1);
+}
+
 static void small_segments_meet_no_black_hole(void **state)
 {
     start(false);
@@ -188,6 +205,7 @@ int main(void)
         cmocka_unit_test(a_dead_peer_is_no_black_hole_for_ever),
         cmocka_unit_test(paths_that_swallow_nothing_are_not_probed),
         cmocka_unit_test(a_path_that_has_carried_large_ones_is_no_black_hole_so_soon),
+        cmocka_unit_test(heavy_loss_is_no_black_hole),
         cmocka_unit_test(small_segments_meet_no_black_hole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -166,6 +166,8 @@ void tcp_seg_delivered(struct tcp_pcb *pcb, struct tcp_seg *s, struct tcp_ack_ne
     news->delivered += n;
     pcb->delivered += n;
     pcb->plp_seen = net_max(pcb->plp_seen, net_min(n, pcb->mss));
+    if (net_unlikely(pcb->plp_doubt) && n >= net_min(pcb->plp_doubt, pcb->mss))
+        pcb->plp_doubt = 0;
     if (net_unlikely(s->flags & SEG_PROBE))
         tcp_plp_delivered(pcb);
     if (s->flags & SEG_RETRANS) {
