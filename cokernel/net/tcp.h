@@ -74,6 +74,9 @@ struct tcp_connect {
 
 /* addr any: every address; :: takes IPv4 as well. NULL with *error set to -NET_E... */
 struct tcp_listener *tcp_listen(struct net_stack *ns, const struct net_addr *addr, uint16_t port, uint32_t backlog, int *error);
+/* The same beside others that were made by this function (SO_REUSEPORT): connections are shared out among those with the
+ * same address by a hash that nobody outside can predict. Closing one resets what waits in its queue, as on Linux. */
+struct tcp_listener *tcp_listen_beside(struct net_stack *ns, const struct net_addr *addr, uint16_t port, uint32_t backlog, int *error);
 struct tcp_pcb *tcp_accept(struct tcp_listener *listener);
 /* Connections not yet accepted are reset. */
 void tcp_listener_close(struct tcp_listener *listener);

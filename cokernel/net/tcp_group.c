@@ -184,7 +184,7 @@ static bool take_conn(struct net_stack *ns, const struct item_header *h, const u
             tcp_deadline_set(pcb, TCP_T_KEEP, ns->now_ns + pcb->opts.linger2_s * NET_NS_PER_S);
         return true;
     }
-    struct tcp_listener *l = tcp_find_listener(ns, &pcb->flow.key);
+    struct tcp_listener *l = tcp_find_listener(ns, &pcb->flow.key, net_flow_hash(&ns->flows.key, &pcb->flow.key));
     if (!l) {
         tcp_send_reset(pcb);
         tcp_pcb_free(pcb);
@@ -210,7 +210,7 @@ static bool take_small(struct net_stack *ns, uint32_t kind, const struct small_i
         tcp_timewait_insert(ns, tw, left);
         return true;
     }
-    struct tcp_listener *l = tcp_find_listener(ns, &key);
+    struct tcp_listener *l = tcp_find_listener(ns, &key, net_flow_hash(&ns->flows.key, &key));
     if (!l || s->mss < TCP_MSS_MIN || s->snd_wscale > TCP_WSCALE_MAX || s->rcv_wscale > TCP_WSCALE_MAX || s->wnd > 65535)
         return false;
     struct tcp_synreq *req = net_slab_get(&ns->tcp_syns);

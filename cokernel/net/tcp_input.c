@@ -71,7 +71,7 @@ static void dispatch(struct net_stack *ns, struct tcp_in *in, const struct net_f
     }
     if (f && f->kind == FLOW_TCP_TIMEWAIT && !tcp_timewait_input(net_container_of(f, struct tcp_timewait, flow), in))
         return;
-    struct tcp_listener *l = tcp_find_listener(ns, key);
+    struct tcp_listener *l = tcp_find_listener(ns, key, in->hash);
     if (l) {
         tcp_listen_input(l, in, key);
         return;

@@ -296,6 +296,7 @@ struct tcp_listener {
     struct net_addr addr;
     uint16_t port;
     uint8_t v6only;
+    uint8_t shares;                    /* its address and port with others that do so too */
     uint32_t backlog, syn_count, accept_count;
     uint32_t fo_pending, fo_penalties; /* by Fast Open, not yet acknowledged; and reset of late */
     uint64_t fo_penalty_until_ns;
@@ -405,7 +406,8 @@ void tcp_segment_input(struct tcp_pcb *pcb, struct tcp_in *in);
 void tcp_challenge_ack(struct tcp_pcb *pcb);
 
 /* tcp_listen.c */
-struct tcp_listener *tcp_find_listener(struct net_stack *ns, const struct net_flow_key *key);
+/* hash: of key in the flow table. */
+struct tcp_listener *tcp_find_listener(struct net_stack *ns, const struct net_flow_key *key, uint32_t hash);
 void tcp_listen_input(struct tcp_listener *l, struct tcp_in *in, const struct net_flow_key *key);
 void tcp_synreq_input(struct tcp_synreq *req, struct tcp_in *in);
 void tcp_synreq_drop(struct tcp_synreq *req);

@@ -8,10 +8,10 @@
 
 static struct tcp_listener **bucket(struct net_stack *ns, uint16_t port) { return &ns->listeners[port % NET_BOUND_BUCKETS]; }
 
-struct tcp_listener *tcp_listen(struct net_stack *ns, const struct net_addr *addr, uint16_t port, uint32_t backlog, int *error)
+static struct tcp_listener *listen_on(struct net_stack *ns, const struct net_addr *addr, uint16_t port, uint32_t backlog, bool shares, int *error)
 {
     for (struct tcp_listener *l = *bucket(ns, port); l; l = l->next)
-        if (l->port == port && (net_addr_eq(&l->addr, addr) || net_addr_is_any(&l->addr) || net_addr_is_any(addr)) &&
+        if (l->port == port && !(shares && l->shares) && (net_addr_eq(&l->addr, addr) || net_addr_is_any(&l->addr) || net_addr_is_any(addr)) &&
             net_addr_is_v4(&l->addr) == net_addr_is_v4(addr)) {
             *error = -NET_EADDRINUSE;
             return NULL;
@@ -25,7 +25,8 @@ struct tcp_listener *tcp_listen(struct net_stack *ns, const struct net_addr *add
         *error = -NET_ENOMEM;
         return NULL;
     }
-    *l = (struct tcp_listener){ .ep.type = NET_EP_TCP_LISTENER, .ns = ns, .addr = *addr, .port = port, .backlog = net_max(backlog, 1u) };
+    *l = (struct tcp_listener){ .ep.type = NET_EP_TCP_LISTENER, .ns = ns, .addr = *addr, .port = port, .shares = shares,
+                                .backlog = net_max(backlog, 1u) };
     tcp_opts_default(&l->opts);
     l->next = *bucket(ns, port);
     *bucket(ns, port) = l;
@@ -33,20 +34,48 @@ struct tcp_listener *tcp_listen(struct net_stack *ns, const struct net_addr *add
     return l;
 }
 
-struct tcp_listener *tcp_find_listener(struct net_stack *ns, const struct net_flow_key *key)
+struct tcp_listener *tcp_listen(struct net_stack *ns, const struct net_addr *addr, uint16_t port, uint32_t backlog, int *error)
 {
-    struct tcp_listener *any = NULL;
+    return listen_on(ns, addr, port, backlog, false, error);
+}
+
+struct tcp_listener *tcp_listen_beside(struct net_stack *ns, const struct net_addr *addr, uint16_t port, uint32_t backlog, int *error)
+{
+    return listen_on(ns, addr, port, backlog, true, error);
+}
+
+/* How closely l fits; 0: not at all. */
+static unsigned fit(const struct tcp_listener *l, const struct net_flow_key *key, bool v4)
+{
+    if (l->port != key->local_port)
+        return 0;
+    if (net_addr_eq(&l->addr, &key->local))
+        return 3;
+    if (!net_addr_is_any(&l->addr))
+        return 0;
+    return net_addr_is_v4(&l->addr) == v4 ? 2 : v4 && !l->v6only ? 1 : 0;
+}
+
+struct tcp_listener *tcp_find_listener(struct net_stack *ns, const struct net_flow_key *key, uint32_t hash)
+{
+    struct tcp_listener *best = NULL, *l;
+    unsigned best_fit = 0, count = 0;
     bool v4 = net_addr_is_v4(&key->local);
-    for (struct tcp_listener *l = *bucket(ns, key->local_port); l; l = l->next) {
-        if (l->port != key->local_port)
-            continue;
-        if (net_addr_eq(&l->addr, &key->local))
-            return l;
-        bool l4 = net_addr_is_v4(&l->addr);
-        if (net_addr_is_any(&l->addr) && (l4 == v4 || (v4 && !l->v6only)) && (!any || l4 == v4))
-            any = l;
+    for (l = *bucket(ns, key->local_port); l; l = l->next) {
+        unsigned f = fit(l, key, v4);
+        if (f > best_fit) {
+            best = l;
+            best_fit = f;
+            count = 0;
+        }
+        count += f && f == best_fit;
     }
-    return any;
+    if (net_likely(count <= 1))
+        return best;
+    uint32_t nth = (uint32_t)((uint64_t)hash * count >> 32);
+    for (l = best; nth; nth -= fit(l, key, v4) == best_fit)
+        l = l->next;
+    return l;
 }
 
 struct tcp_pcb *tcp_accept(struct tcp_listener *l)

@@ -212,6 +212,58 @@ static void data_that_begins_below_the_window_finishes_the_handshake_too(void **
     tcp_abort(pcb);
 }
 
+static void listeners_side_by_side_share_connections_out(void **state)
+{
+    struct net_addr any = net_addr_v4(0), own = net_addr_v4(0x0a000001);
+    struct tcp_listener *l[3], *closer[2];
+    struct kit_seg s;
+    unsigned got[3] = { 0 };
+    int err;
+    assert_null(tcp_listen_beside(k.ns, &any, KIT_PORT, 64, &err)); /* the one that is there shares with nobody */
+    assert_int_equal(err, -NET_EADDRINUSE);
+    for (unsigned i = 0; i < 3; i++)
+        assert_non_null(l[i] = tcp_listen_beside(k.ns, &any, 81, 200, &err));
+    assert_null(tcp_listen(k.ns, &any, 81, 64, &err)); /* nor does a newcomer that would not */
+    for (uint16_t port = 2000; port < 2090; port++) {
+        struct kit_seg out = syn(port, 100);
+        out.dport = 81;
+        kit_send(&k, out);
+        assert_int_equal(kit_last(&k, &s), 1);
+        kit_send(&k, (struct kit_seg){ .sport = port, .dport = 81, .flags = TCP_ACK, .seq = 101, .ack = s.seq + 1, .wnd = 1000, .ts = true, .tsval = 78 });
+    }
+    for (unsigned i = 0; i < 3; i++)
+        for (struct tcp_pcb *pcb; (pcb = tcp_accept(l[i])); got[i]++)
+            tcp_abort(pcb);
+    assert_int_equal(got[0] + got[1] + got[2], 90);
+    for (unsigned i = 0; i < 3; i++)
+        assert_in_range(got[i], 12, 60);
+
+    /* Who names the address comes first, and shares with his like only. */
+    for (unsigned i = 0; i < 2; i++)
+        assert_non_null(closer[i] = tcp_listen_beside(k.ns, &own, 81, 200, &err));
+    kit_last(&k, &s);
+    for (uint16_t port = 3000; port < 3040; port++) {
+        struct kit_seg out = syn(port, 100);
+        out.dport = 81;
+        kit_send(&k, out);
+    }
+    assert_int_equal(closer[0]->syn_count + closer[1]->syn_count, 40);
+    assert_true(closer[0]->syn_count && closer[1]->syn_count);
+
+    /* One leaves: its half-open ones go with it, the others stay and take what comes. */
+    uint32_t others = closer[1]->syn_count;
+    tcp_listener_close(closer[0]);
+    assert_int_equal(k.ns->syn_count, others);
+    struct kit_seg late = syn(4000, 100);
+    late.dport = 81;
+    kit_send(&k, late);
+    assert_int_equal(closer[1]->syn_count, others + 1);
+    tcp_listener_close(closer[1]);
+    for (unsigned i = 0; i < 3; i++)
+        tcp_listener_close(l[i]);
+    assert_int_equal(k.ns->syn_count, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -226,6 +278,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(time_wait_gives_way_to_a_newer_connection, setup, teardown),
         cmocka_unit_test_setup_teardown(what_nobody_accepted_has_no_events, setup, teardown),
         cmocka_unit_test_setup_teardown(data_that_begins_below_the_window_finishes_the_handshake_too, setup, teardown),
+        cmocka_unit_test_setup_teardown(listeners_side_by_side_share_connections_out, setup, teardown),
         cmocka_unit_test_setup_teardown(a_flood_beyond_what_is_bearable_is_shed, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
