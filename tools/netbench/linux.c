@@ -32,7 +32,7 @@
 #define FRAME 2048u
 #define READ_BYTES 262144u
 
-struct conn { int fd; uint8_t kind; }; /* kind: an index of ports[] */
+struct conn { int fd; uint8_t kind, asked; }; /* kind: an index of ports[] */
 
 static const uint16_t ports[] = { BENCH_ECHO, BENCH_DISCARD, BENCH_SOURCE };
 static int tap, listeners[3];
@@ -146,12 +146,16 @@ static void fill(struct conn *c)
 /* A frame of this connection has gone in: does what its program would. */
 static void serve(struct conn *c, bool data)
 {
-    if (ports[c->kind] == BENCH_SOURCE)
+    if (ports[c->kind] == BENCH_SOURCE && c->asked)
         fill(c);
     if (!data)
         return;
     ssize_t n = recv(c->fd, buffer, sizeof buffer, 0);
     calls++;
+    if (n > 0 && ports[c->kind] == BENCH_SOURCE) {
+        c->asked = 1;
+        fill(c);
+    }
     if (n == 0 || (n < 0 && errno != EAGAIN)) {
         finish(c);
     } else if (n > 0 && ports[c->kind] == BENCH_ECHO) {
@@ -188,7 +192,7 @@ static void work(void)
             calls++;
             if (fd < 0)
                 continue;
-            *c = (struct conn){ fd, (uint8_t)kind_of(to) };
+            *c = (struct conn){ .fd = fd, .kind = (uint8_t)kind_of(to) };
         }
         bool data = ip_bytes > headers || (f[47] & 1);
         /* Once for what lies together, as after epoll_wait(). */
@@ -198,7 +202,7 @@ static void work(void)
     rx_count = 0;
     for (unsigned k = 0; k < count; k++)
         if (conns[touched[k]].fd)
-            serve(&conns[touched[k]], ports[conns[touched[k]].kind] != BENCH_SOURCE);
+            serve(&conns[touched[k]], ports[conns[touched[k]].kind] != BENCH_SOURCE || !conns[touched[k]].asked);
 }
 
 static bool due(void) { return rx_count; }

@@ -78,15 +78,22 @@ static err_t sent(void *arg, struct tcp_pcb *pcb, u16_t len)
     return ERR_OK;
 }
 
+/* The source begins when it is asked. */
+static err_t asked(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
+{
+    discard(arg, pcb, p, err);
+    if (p) {
+        tcp_sent(pcb, sent);
+        fill(pcb);
+    }
+    return ERR_OK;
+}
+
 static err_t accepted(void *arg, struct tcp_pcb *pcb, err_t err)
 {
     uint16_t port = (uint16_t)(uintptr_t)arg;
     tcp_nagle_disable(pcb);
-    tcp_recv(pcb, port == BENCH_ECHO ? echo : discard);
-    if (port == BENCH_SOURCE) {
-        tcp_sent(pcb, sent);
-        fill(pcb);
-    }
+    tcp_recv(pcb, port == BENCH_ECHO ? echo : port == BENCH_SOURCE ? asked : discard);
     return ERR_OK;
 }
 

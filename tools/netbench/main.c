@@ -268,6 +268,8 @@ static uint64_t run_half_open(uint64_t operations)
 static uint64_t run_send(uint64_t operations, unsigned count)
 {
     open_all(BENCH_SOURCE, count);
+    for (unsigned k = 0; k < count; k++) /* only now, or the first would send all they can while the last are opened */
+        tcp_write(conns[k], "", 1);
     while (received < operations * SEGMENT)
         round_trip();
     return received / SEGMENT;

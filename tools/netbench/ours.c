@@ -81,8 +81,6 @@ static void accept_all(struct net_endpoint *ep)
     struct tcp_pcb *pcb;
     while ((pcb = tcp_accept((struct tcp_listener *)ep))) {
         tcp_endpoint(pcb)->user = ep;
-        if (ep == listeners[2])
-            fill(pcb);
     }
 }
 
@@ -90,10 +88,13 @@ static void serve(struct net_endpoint *ep, unsigned events)
 {
     struct tcp_pcb *pcb = (struct tcp_pcb *)ep;
     struct pbuf *pb;
-    while ((pb = tcp_recv(pcb)))
+    bool got = false;
+    while ((pb = tcp_recv(pcb))) {
+        got = true;
         if (ep->user != listeners[0] || tcp_send(pcb, pb) < 0)
             pbuf_put(pb);
-    if (ep->user == listeners[2] && (events & NET_EV_WRITABLE))
+    }
+    if (ep->user == listeners[2] && (got || (events & NET_EV_WRITABLE)))
         fill(pcb);
     if ((events & NET_EV_CLOSED) || tcp_at_eof(pcb))
         tcp_close(pcb);
