@@ -16,6 +16,7 @@ linux_counter() {
 
 # A server of Linux at ADDR, port 8000, that takes Fast Open and closes after its answer.
 start_linux_server() {
+    : >"$dir/server.log" # an earlier one's word does not count
     in_ns python3 -u - "$1" >"$dir/server.log" 2>&1 3>&- <<'PY' &
 import socket, sys
 s = socket.create_server((sys.argv[1], 8000), family=socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET)
