@@ -131,7 +131,7 @@ bool tcp_predict(struct tcp_pcb *pcb, const struct tcp_in *in)
     }
     if (acked && net_likely(pcb->rtx_head != NULL)) {
         struct neigh *n = pcb->path.neigh;
-        if (n && n->state != NEIGH_REACHABLE && pcb->path.generation == ns->path_generation)
+        if (n && pcb->path.generation == ns->path_generation && n->state != NEIGH_REACHABLE) /* else it may be gone */
             neigh_confirm(n);
         tcp_ack_calm(pcb, in->ack);
     }
