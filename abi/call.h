@@ -90,8 +90,19 @@ OTR_ASSERT_AT(struct otr_slot, sig_pending, 72);
                                                there is none, or the caller may pass it */
 #define OTR_CALL_CORE    (OTR_CALL_BASE + 17) /* the program dies: arg0 OTR_CORE_*, what the mailbox, as a
                                                page of abi/debug.h, has; arg1 the signal */
-#define OTR_CALL_RAISE   (OTR_CALL_BASE + 18) /* arg0 a signal for the program that the kernel sends; arg1 1:
-                                               this thread takes it, 0: it is blocked here */
+#define OTR_CALL_RAISE   (OTR_CALL_BASE + 18) /* arg0 a signal for the program that the kernel sends, arg1
+                                               OTR_RAISE_* */
+#define OTR_CALL_PIPE    (OTR_CALL_BASE + 19) /* arg0 flags of pipe2; result: the first descriptor, and << 32
+                                               the second. arg1 on return: the inode, 0: the co-kernel must
+                                               leave this pipe to Linux */
+#define OTR_CALL_PIPE_FILL (OTR_CALL_BASE + 20) /* arg0 a descriptor of a pipe, arg1 1: it is for writing,
+                                               arg2 the bytes that are in the pipe, arg3 bytes, at most
+                                               OTR_PIPE_PIECE, where the mailbox has facts.area: write them
+                                               to it, unless they are in it too. Result: arg3 */
+#define OTR_PIPE_PIECE 1024u    /* of which four make a page of the pipe */
+#define OTR_RAISE_PROCESS 0u    /* it is blocked in this thread */
+#define OTR_RAISE_THREAD  1u    /* this thread takes it */
+#define OTR_RAISE_SELF    2u    /* so it does, and Linux would name the program as the sender */
 #define OTR_CORE_BEGIN  0u  /* nothing yet; result 1: a core file is wanted */
 #define OTR_CORE_THREAD 1u  /* a struct otr_thread_state; the one that dies comes first */
 #define OTR_CORE_AREA   2u  /* a struct otr_core_areas, ascending */

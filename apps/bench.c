@@ -29,6 +29,9 @@
  *   mutex       lock, sched_yield, unlock, against another thread that does the same
  *   switch      sched_yield to another thread on the same CPU and back
  *   signal      a signal to the thread itself, its handler, and back
+ *   pipe-rw     1 byte into a pipe and out again, by one thread
+ *   pipe        1 byte to another thread through a pipe and back through another
+ *   pipe-fork   the same with another process
  *   loop        1,000,000 additions (the same machine code on both)
  */
 #include <fcntl.h>
@@ -227,6 +230,36 @@ static void *yielder(void *arg)
 	return arg;
 }
 
+static int there[2], back[2];
+
+/* Sends back what it gets; until there is nobody. */
+static void *pipe_ponger(void *arg)
+{
+	char c;
+
+	atomic_store(&begun, 1);
+	while (read(there[0], &c, 1) == 1 && !atomic_load(&stop))
+		if (write(back[1], &c, 1) != 1)
+			exit(3);
+	return arg;
+}
+
+static void op_pipe(void)
+{
+	char c = 'c';
+
+	if (write(there[1], &c, 1) != 1 || read(back[0], &c, 1) != 1)
+		exit(3);
+}
+
+static void op_pipe_rw(void)
+{
+	char c = 'c';
+
+	if (write(there[1], &c, 1) != 1 || read(there[0], &c, 1) != 1)
+		exit(3);
+}
+
 /* Computes until it is told to stop; keeps to the caller's CPU. */
 static void *burner(void *arg)
 {
@@ -322,6 +355,7 @@ int main(int argc, char **argv)
 		{ "signal", op_signal, NULL }, { "futex", op_futex, ponger }, { "mutex", op_mutex, locker },
 		{ "switch", op_yield, yielder }, { "pread-busy", op_pread, burner },
 		{ "write-busy", op_write, burner },
+		{ "pipe-rw", op_pipe_rw, NULL }, { "pipe", op_pipe, pipe_ponger }, { "pipe-fork", op_pipe, NULL },
 	};
 	const char *name = argc > 1 ? argv[1] : "";
 	int n = argc > 2 ? atoi(argv[2]) : 1000, threads;
@@ -344,11 +378,20 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
+		pid_t child = 0;
+
 		if (strcmp(name, ops[i].name))
 			continue;
 		signal(SIGUSR1, handler);
-		if (ops[i].other && ops[i].other != ponger)
+		if (ops[i].other && ops[i].other != ponger && ops[i].other != pipe_ponger)
 			pin_here();
+		if (strstr(name, "pipe") && (pipe(there) || pipe(back)))
+			return 3;
+		if (!strcmp(name, "pipe-fork") && !(child = fork())) {
+			close(there[1]);
+			pipe_ponger(NULL);
+			_exit(0);
+		}
 		if (ops[i].other && pthread_create(&other, NULL, ops[i].other, NULL))
 			return 3;
 		while (ops[i].other && !atomic_load(&begun))
@@ -358,7 +401,13 @@ int main(int argc, char **argv)
 			atomic_store(&stop, 1);
 			atomic_store(&word, 1);
 			futex(FUTEX_WAKE, 1);
+			if (ops[i].other == pipe_ponger && write(there[1], "", 1) != 1)
+				return 3;
 			pthread_join(other, NULL);
+		}
+		if (child > 0) {
+			close(there[1]);
+			waitpid(child, NULL, 0);
 		}
 		report(name, t, n);
 		return 0;

@@ -2,7 +2,7 @@
 # The co-kernel image, $(O)/outrigger.elf.
 
 COKERNEL_SRC := $(wildcard cokernel/arch/x86_64/*.c cokernel/arch/x86_64/*.S \
-                  cokernel/core/*.c cokernel/ipc/*.c cokernel/mm/*.c cokernel/sched/*.c libpoxis/*.c) \
+                  cokernel/core/*.c cokernel/ipc/*.c cokernel/mm/*.c cokernel/sched/*.c libpoxis/*.c libpoxis/files/*.c) \
                 libpoxis/vdso/image.S cokernel/lib/string.c cokernel/lib/format.c cokernel/lib/tree.c
 COKERNEL_SRC := $(filter-out %_test.c,$(COKERNEL_SRC))
 COKERNEL_OBJ := $(call objs,cok,$(COKERNEL_SRC))

@@ -124,7 +124,8 @@ void cputimer_work(struct thread *t)
 	for (int i = 0; i < CPUTIMERS; i++)
 		if (due[i])
 			slot_call(t->slot, OTR_CALL_RAISE, (uint64_t[6]){
-				(uint64_t)signal_of[i], !(mask >> (signal_of[i] - 1) & 1) });
+				(uint64_t)signal_of[i], mask >> (signal_of[i] - 1) & 1 ?
+				OTR_RAISE_PROCESS : OTR_RAISE_THREAD });
 }
 
 /* ---- Calls ---- */

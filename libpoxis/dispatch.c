@@ -10,6 +10,7 @@
 #include "libpoxis/calls.h"
 #include "libpoxis/debug.h"
 #include "libpoxis/facts.h"
+#include "libpoxis/files/files.h"
 #include "libpoxis/fork.h"
 #include "libpoxis/futex.h"
 #include "libpoxis/process.h"
@@ -25,10 +26,12 @@
 
 static struct sys_row table[ROWS] = {
 #define PORTED(nr, n, f) [nr] = { .name = #n, .kind = SYS_PORTED, .fn = f },
+#define LOCAL(nr, n, f, a) [nr] = { .name = #n, .kind = SYS_PORTED, .fn = f, .args = a },
 #define DELEGATED(nr, n, a) [nr] = { .name = #n, .kind = SYS_DELEGATED, .args = a },
 #define REFUSED(nr, n, e, why) [nr] = { .name = #n, .kind = SYS_REFUSED, .error = -(e), .reason = why },
 #include "libpoxis/syscalls.def"
 #undef PORTED
+#undef LOCAL
 #undef DELEGATED
 #undef REFUSED
 };
@@ -54,7 +57,13 @@ static void parse_args(struct sys_row *row)
 
 		while (*a >= '0' && *a <= '9')
 			number = number * 10 + (uint32_t)(*a++ - '0');
-		if (kind != 'v' && kind != 'f' && kind != 'p')
+		if (kind == 'D')
+			row->opens = true;
+		else if (kind == 'F' || kind == 'P' || kind == 'B' || kind == 'M' || kind == 'E' || kind == 'A')
+			row->file[row->file_count++] = (struct sys_arg){
+				.index = (uint8_t)i, .kind = kind, .length_arg = (uint8_t)number,
+			};
+		else if (kind != 'v' && kind != 'f' && kind != 'p')
 			row->memory[row->memory_count++] = (struct sys_arg){
 				.index = (uint8_t)i, .kind = kind, .length_arg = (uint8_t)number,
 				.bytes = (uint16_t)number,
@@ -75,8 +84,6 @@ void dispatch_init(void)
  * by the host's faults, as the call may not reach it. */
 #define POPULATE_MOST (8ul << 20)
 
-struct iovec { uint64_t base, bytes; };
-
 static void populate(struct mm *mm, uint64_t at, uint64_t bytes, uint32_t access)
 {
 	/* What Linux shares it has itself. */
@@ -89,17 +96,17 @@ static void populate(struct mm *mm, uint64_t at, uint64_t bytes, uint32_t access
 static void populate_vector(struct mm *mm, uint64_t at, uint64_t count, uint32_t access)
 {
 	for (uint64_t i = 0; i < count && i < 1024; i++) {
-		struct iovec v;
+		uint64_t v[2];          /* struct iovec */
 
-		if (user_read(&v, at + i * sizeof(v), sizeof(v)))
+		if (user_read(v, at + i * sizeof(v), sizeof(v)))
 			return;
-		populate(mm, v.base, v.bytes, access);
+		populate(mm, v[0], v[1], access);
 	}
 }
 
 /* One call of the program in Linux; what a signal does to it is decided on the
  * way back to user mode. */
-static int64_t call_linux(struct thread *t, uint32_t nr, const uint64_t arg[6])
+int64_t dispatch_linux(struct thread *t, uint32_t nr, const uint64_t arg[6])
 {
 	_Static_assert(ERESTART == OTR_AGAIN && ERESTART_ALWAYS == OTR_NOT_MADE, "the proxy's answers are ours");
 	int64_t ret;
@@ -118,8 +125,14 @@ int64_t dispatch_delegate(struct regs *r)
 	struct thread *t = current_thread();
 	const struct sys_row *row = &table[r->error];
 	uint64_t arg[6];
+	int64_t ret;
 
 	args_of(r, arg);
+	if (row->file_count) {
+		ret = files_before(t, row, arg);
+		if (unlikely(ret))
+			return ret;
+	}
 	for (uint32_t i = 0; i < row->memory_count; i++) {
 		const struct sys_arg *a = &row->memory[i];
 		uint64_t at = arg[a->index];
@@ -152,7 +165,8 @@ int64_t dispatch_delegate(struct regs *r)
 			break;
 		}
 	}
-	return call_linux(t, (uint32_t)r->error, arg);
+	ret = dispatch_linux(t, (uint32_t)r->error, arg);
+	return row->opens ? files_opened(t, ret) : ret;
 }
 
 int64_t dispatch_refuse(struct regs *r, int error, const char *reason)

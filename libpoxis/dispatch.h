@@ -6,13 +6,15 @@
 #include "cokernel/arch/x86_64/regs.h"
 #include "cokernel/lib/types.h"
 
+struct thread;
+
 enum sys_kind { SYS_UNKNOWN, SYS_PORTED, SYS_DELEGATED, SYS_REFUSED };
 
-/* How one argument refers to memory. */
+/* How one argument refers to memory or descriptors. */
 struct sys_arg {
 	uint8_t index;              /* of the argument */
-	uint8_t kind;               /* 's' 'i' 'o' 'I' 'O' 'V' 'W', see syscalls.def */
-	uint8_t length_arg;         /* of i, o, V, W: the argument that counts */
+	uint8_t kind;               /* a letter of syscalls.def */
+	uint8_t length_arg;         /* of i, o, V, W, P, B: the argument that counts */
 	uint16_t bytes;             /* of I, O */
 };
 
@@ -20,16 +22,21 @@ struct sys_row {
 	const char *name;
 	enum sys_kind kind;
 	int64_t (*fn)(struct regs *r);  /* ported */
-	const char *args;           /* delegated: as in syscalls.def */
+	const char *args;           /* delegated, if only at times: as in syscalls.def */
 	int error;                  /* refused: -errno */
 	const char *reason;
 	uint32_t memory_count;
 	struct sys_arg memory[6];   /* those of args that are populated; read once at start */
+	uint32_t file_count;
+	struct sys_arg file[6];     /* those that name what must not be local: files_before() */
+	bool opens;                 /* D: files_opened() */
 };
 
 void dispatch_init(void);
 /* Delegates the call in r by its row: the result. */
 int64_t dispatch_delegate(struct regs *r);
+/* One call of the current thread in Linux; as it is, nothing is looked at before. */
+int64_t dispatch_linux(struct thread *t, uint32_t nr, const uint64_t arg[6]);
 /* Answers it with its row's errno, or `error`, and reports that once. */
 int64_t dispatch_refuse(struct regs *r, int error, const char *reason);
 

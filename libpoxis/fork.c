@@ -87,10 +87,20 @@ int64_t fork_call(struct thread *t, const struct fork_request *q)
 {
 	struct vfork *v = q->flags & CLONE_VFORK ? vfork_create(t) : NULL;
 	struct mm *copy = NULL;
+	struct files *f = &t->process->files;
+	struct file_table *files = NULL;
 	int64_t pid = 0;
 
 	if (q->flags & CLONE_VFORK && !v)
 		return -ENOMEM;
+	/* Numbers stay as they are until Linux has copied them. */
+	mutex_lock(&f->mutex);
+	if (files_copy(f, &t->fork_files)) {
+		mutex_unlock(&f->mutex);
+		if (v)
+			vfork_put(v);
+		return -ENOMEM;
+	}
 	t->fork = q;
 	t->vfork = v;
 	fork_save_user(t);
@@ -111,7 +121,11 @@ int64_t fork_call(struct thread *t, const struct fork_request *q)
 	t->vfork = NULL;
 	copy = t->fork_copy;
 	t->fork_copy = NULL;
+	files = t->fork_files;
+	t->fork_files = NULL;
 	spin_unlock(&t->process->lock);
+	mutex_unlock(&f->mutex);
+	files_free_copy(files);
 	if (copy)
 		mm_destroy(copy);
 	if (pid > 0 && q->flags & CLONE_PARENT_SETTID) {
@@ -245,6 +259,8 @@ int fork_start(struct process *p, uint64_t token)
 			child_tid = from->fork->child_tid;
 		if (from->vfork)
 			p->vfork = vfork_get(from->vfork);
+		files_adopt(&p->files, from->fork_files);
+		from->fork_files = NULL;
 		p->parent_context = parent->context;
 		p->sp_start = parent->sp_start;
 		memcpy(p->action, parent->action, sizeof(p->action));
@@ -296,6 +312,7 @@ static int64_t exec(struct regs *r, const uint64_t arg[6])
 	/* No way back from here. */
 	if (end_others(p, t))
 		goto dead;
+	files_exec(&p->files);
 	robust_exit(t);
 	if (vfork_leave(t))
 		goto dead;

@@ -97,6 +97,7 @@ void process_put(struct process *p)
 	if (atomic_fetch_sub(&p->refs, 1) > 1)
 		return;
 	vfork_end(p);
+	files_release(&p->files);
 	mm_destroy(p->mm);
 	for (uint32_t i = 0; i < p->slot_page_count; i++)
 		slot_page_remove(p->slot_pages[i]);
@@ -354,6 +355,7 @@ void process_exit(struct process *p, uint32_t wait_status)
 	}
 	spin_unlock(&p->lock);
 	if (over) {
+		files_release(&p->files);
 		vfork_release(p);
 		send_exit(p);
 	}
@@ -447,6 +449,7 @@ noreturn_ void process_thread_exit(void)
 	__atomic_fetch_sub(&boot_status()->thread_count, 1, __ATOMIC_RELAXED);
 	spin_unlock(&p->lock);
 	if (last) {
+		files_release(&p->files);
 		vfork_release(p);
 		send_exit(p);
 	}

@@ -15,6 +15,7 @@
 #include "cokernel/lib/types.h"
 #include "cokernel/sched/thread.h"
 #include "libpoxis/cputimer.h"
+#include "libpoxis/files/files.h"
 #include "libpoxis/signal.h"
 
 struct debug;
@@ -58,6 +59,7 @@ struct process {
 	struct list ended_children; /* of those not yet waited for; lock */
 	uint32_t ended_children_count;
 	struct cputimers cputimers; /* lock */
+	struct files files;
 	uint64_t lender_zaps;       /* vfork_zap_seq() */
 	struct signal_action action[SIGNALS];   /* under lock */
 	struct signal_action former[SIGNALS];   /* handlers that were taken away; lock */

@@ -342,14 +342,6 @@ int64_t sys_tgkill(struct regs *r)
 	       0 : dispatch_delegate(r);
 }
 
-int64_t sys_set_user(struct regs *r)
-{
-	int64_t ret = dispatch_delegate(r);
-
-	current_thread()->user_known = false;
-	return ret;
-}
-
 /* ---- Faults ---- */
 
 void signal_fault(struct thread *t, struct regs *r, int number, int code, uint64_t addr)

@@ -20,7 +20,7 @@ struct thread;
 #define SIGNALS 64u
 
 enum {
-	SIGILL = 4, SIGTRAP = 5, SIGBUS = 7, SIGFPE = 8, SIGKILL = 9, SIGSEGV = 11, SIGTERM = 15,
+	SIGILL = 4, SIGTRAP = 5, SIGBUS = 7, SIGFPE = 8, SIGKILL = 9, SIGSEGV = 11, SIGPIPE = 13, SIGTERM = 15,
 	SIGSTOP = 19, SIGVTALRM = 26, SIGPROF = 27, SIGRTMIN = 32,
 };
 
@@ -72,8 +72,6 @@ int64_t sys_sigaltstack(struct regs *r);
 /* To the calling thread, if it has a handler; everything else goes to Linux. */
 int64_t sys_tkill(struct regs *r);
 int64_t sys_tgkill(struct regs *r);
-/* Delegated calls after which the caller may be another user. */
-int64_t sys_set_user(struct regs *r);
 int64_t sys_rt_sigsuspend(struct regs *r);
 int64_t sys_ppoll(struct regs *r);
 int64_t sys_pselect6(struct regs *r);

@@ -42,4 +42,15 @@ static inline int user_write(uaddr_t to, const void *from, size_t bytes)
 	return 0;
 }
 
+/* As user_read_locked(). */
+static inline int user_write_locked(uaddr_t to, const void *from, size_t bytes)
+{
+	int err;
+
+	current_thread()->no_fault = true;
+	err = user_write(to, from, bytes);
+	current_thread()->no_fault = false;
+	return err;
+}
+
 #endif

@@ -61,10 +61,12 @@ static const uint16_t never[] = {
 
 struct row rows[ROWS] = {
 #define PORTED(nr, n, f) [nr] = { #n, 0, 12 },
+#define LOCAL(nr, n, f, a) [nr] = { #n, a, 12 },
 #define DELEGATED(nr, n, a) [nr] = { #n, a, 2 },
 #define REFUSED(nr, n, e, why) [nr] = { #n, 0, 1 },
 #include "libpoxis/syscalls.def"
 #undef PORTED
+#undef LOCAL
 #undef DELEGATED
 #undef REFUSED
 };
@@ -77,9 +79,11 @@ static const char *letters(const char *args)
 	char out[8] = "", *o = out;
 
 	for (const char *a = args; a && *a && o < out + 6; a++)
-		if (*a == 'f' || *a == 's' || *a == 'v' || *a == 'p')
+		if (*a == 'F')
+			*o++ = 'f';
+		else if (*a == 'f' || *a == 's' || *a == 'v' || *a == 'p')
 			*o++ = *a;
-		else if (strchr("ioIOVW", *a))
+		else if (strchr("ioIOVWPBM", *a))
 			*o++ = 'p';
 	return *out ? strdup(out) : 0;
 }

@@ -26,6 +26,7 @@
 #define ENODEV 19
 #define EINVAL 22
 #define ENOSPC 28
+#define EPIPE 32
 #define EDEADLK 35
 #define ENOSYS 38
 #define EPROTO 71

@@ -15,6 +15,7 @@
 #include "cokernel/mm/policy.h"
 #include "cokernel/sched/timer.h"
 
+struct file_table;
 struct process;
 struct signal_info;
 struct slot;
@@ -73,7 +74,7 @@ struct thread {
 	uint32_t signal_count;
 	uint64_t saved_mask;        /* comes back after a call with a mask of its own */
 	bool mask_saved;
-	bool user_known;            /* `user`; the thread's own */
+	bool user_known;            /* `user`, until it may change; the thread's own */
 	uint32_t user;              /* its real user id in Linux */
 	uint64_t altstack[3];       /* stack_t: sp, flags, size; the thread's own */
 	/* Held at the border of user mode; hold.c. process->lock. */
@@ -85,6 +86,7 @@ struct thread {
 	uint64_t fork_token;        /* not 0: waits in fork; process->lock */
 	const struct fork_request *fork;
 	struct mm *fork_copy;       /* the child's memory, until it takes it */
+	struct file_table *fork_files;  /* and its local descriptors */
 	struct vfork *vfork;        /* what it will wait for after that */
 	struct list futex_link;
 	struct bucket *_Atomic futex_bucket;    /* where it is queued; changed under both locks */

@@ -60,19 +60,28 @@ static long readlinkat_(struct twin *t, long nr, const uint64_t a[6], uint32_t d
 static long open_(struct twin *t, long nr, const uint64_t a[6], uint32_t done)
 {
 	const char *exe = self_exe(t->p, a[0]);
+	long fd = call_linux(exe ? (uint64_t[6]){ (uintptr_t)exe, a[1], a[2] } : a, nr, &t->forwarded, done);
 
-	if (exe)
-		return call_linux((uint64_t[6]){ (uintptr_t)exe, a[1], a[2] }, nr, &t->forwarded, done);
-	return self_opened(t, call_linux(a, nr, &t->forwarded, done), a[1]);
+	pipe_opened(t, fd);
+	return exe ? fd : self_opened(t, fd, a[1]);
 }
 
 static long openat_(struct twin *t, long nr, const uint64_t a[6], uint32_t done)
 {
 	const char *exe = self_exe(t->p, a[1]);
+	long fd = call_linux(exe ? (uint64_t[6]){ a[0], (uintptr_t)exe, a[2], a[3] } : a, nr, &t->forwarded, done);
 
-	if (exe)
-		return call_linux((uint64_t[6]){ a[0], (uintptr_t)exe, a[2], a[3] }, nr, &t->forwarded, done);
-	return self_opened(t, call_linux(a, nr, &t->forwarded, done), a[2]);
+	pipe_opened(t, fd);
+	return exe ? fd : self_opened(t, fd, a[2]);
+}
+
+/* Whose result is a descriptor of what may be a pipe of the program's. */
+static long opened_(struct twin *t, long nr, const uint64_t a[6], uint32_t done)
+{
+	long fd = call_linux(a, nr, &t->forwarded, done);
+
+	pipe_opened(t, fd);
+	return fd;
 }
 
 /* Until something is left, or there is nothing more. */
@@ -113,6 +122,9 @@ static long prlimit_(struct twin *t, long nr, const uint64_t a[6], uint32_t done
 static const special_call special[512] = {
 	[SYS_open] = open_,
 	[SYS_openat] = openat_,
+	[SYS_openat2] = opened_,
+	[SYS_creat] = opened_,
+	[SYS_pidfd_getfd] = opened_,
 	[SYS_getdents64] = getdents_,
 	[SYS_close] = with_fd,
 	[SYS_dup] = with_fd,
@@ -199,6 +211,10 @@ static long request(struct twin *t, uint32_t nr, const uint64_t a[6])
 		return self_facts(t);
 	case OTR_CALL_CORE:
 		return core_call(t->p, a[0], a[1]);
+	case OTR_CALL_PIPE:
+		return pipe_make(t, a[0]);
+	case OTR_CALL_PIPE_FILL:
+		return pipe_fill(t->p, a);
 	case OTR_CALL_EXIT:
 		return 0;
 	case OTR_CALL_TRACED:

@@ -141,6 +141,13 @@ long self_facts(struct twin *t);
 /* What getdents64() answered, without the proxy's own; 0 only at the end. */
 long self_list(struct twin *t, int fd, uint64_t at, long bytes);
 
+/* pipe.c: OTR_CALL_PIPE, OTR_CALL_PIPE_FILL */
+long pipe_make(struct twin *t, uint64_t flags);
+long pipe_fill(struct proxy *p, const uint64_t a[6]);
+/* Tells the co-kernel, beside the result of a call that made the descriptor, which
+ * unnamed pipe it is of, if it is. */
+void pipe_opened(struct twin *t, long fd);
+
 /* core.c: OTR_CALL_CORE */
 long core_call(struct proxy *p, uint64_t what, uint64_t signal);
 
@@ -159,8 +166,8 @@ void signal_init(void);
 /* OTR_CALL_SIGACTION, OTR_CALL_SIGMASK: 0 or -errno. */
 long signal_action(uint64_t number, uint64_t how, uint64_t flags);
 long signal_mask(struct twin *t, uint64_t mask);
-/* OTR_CALL_RAISE: a signal of the kernel's to the program. 0 or -errno. */
-long signal_raise(uint64_t number, bool here);
+/* OTR_CALL_RAISE, how: OTR_RAISE_*. 0 or -errno. */
+long signal_raise(uint64_t number, uint64_t how);
 /* Tells the co-kernel what the program inherits. */
 void signal_describe(struct otr_exec *x);
 /* For execve: what the program handled gets its default action. */

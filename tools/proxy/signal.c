@@ -260,7 +260,7 @@ long signal_mask(struct twin *t, uint64_t mask)
 	return t->held ? 0 : set_mask(mask);
 }
 
-long signal_raise(uint64_t number, bool here)
+long signal_raise(uint64_t number, uint64_t how)
 {
 	siginfo_t info = { .si_signo = (int)number, .si_code = SI_KERNEL };
 	uint64_t pid = (uint64_t)raw_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0);
@@ -268,11 +268,17 @@ long signal_raise(uint64_t number, bool here)
 
 	if (number < 1 || number > SIGNALS)
 		return -EINVAL;
+	if (how == OTR_RAISE_SELF) {
+		info.si_code = SI_USER;
+		info.si_pid = (pid_t)pid;
+		info.si_uid = (uid_t)raw_syscall(SYS_getuid, 0, 0, 0, 0, 0, 0);
+		return raw_syscall(SYS_rt_tgsigqueueinfo, pid, tid, number, (uintptr_t)&info, 0, 0);
+	}
 	/* In the kernel's name the first thread alone may signal the process, and the
 	 * others themselves. */
 	if (pid == tid)
 		return raw_syscall(SYS_rt_sigqueueinfo, pid, number, (uintptr_t)&info, 0, 0, 0);
-	if (here)
+	if (how == OTR_RAISE_THREAD)
 		return raw_syscall(SYS_rt_tgsigqueueinfo, pid, tid, number, (uintptr_t)&info, 0, 0);
 	return raw_syscall(SYS_kill, pid, number, 0, 0, 0, 0);
 }

@@ -16,10 +16,12 @@ struct row {
 
 static const struct row rows[TRACE_CALLS] = {
 #define PORTED(nr, n, f) [nr] = { #n, NULL },
+#define LOCAL(nr, n, f, a) [nr] = { #n, a },
 #define DELEGATED(nr, n, a) [nr] = { #n, a },
 #define REFUSED(nr, n, e, why) [nr] = { #n, NULL },
 #include "libpoxis/syscalls.def"
 #undef PORTED
+#undef LOCAL
 #undef DELEGATED
 #undef REFUSED
 };
@@ -80,12 +82,14 @@ static void kinds_of(uint32_t nr, char kind[7])
 		strcpy(kind, a || nr >= TRACE_CALLS || !rows[nr].name ? "xxxxxx" : "xxxx");
 		return;
 	}
-	for (i = 0; i < 6 && *a; i++) {
-		kind[i] = *a == 'f' || *a == 's' ? *a : *a == 'v' ? 'd' : 'p';
+	for (i = 0; i < 6 && *a && !strchr("EAD", *a); i++) {
+		kind[i] = *a == 's' ? 's' : *a == 'f' || *a == 'F' ? 'f' : *a == 'v' ? 'd' : 'p';
 		a += strcspn(a, " ");
 		a += strspn(a, " ");
 	}
 	kind[i] = 0;
+	if (!i)
+		strcpy(kind, "xxxxxx");
 }
 
 const char *trace_call_name(uint32_t nr)

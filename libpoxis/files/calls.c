@@ -1,0 +1,492 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The system calls on descriptors that may be local. */
+#include "cokernel/lib/errno.h"
+#include "cokernel/mm/kmem.h"
+#include "cokernel/sched/thread.h"
+#include "libpoxis/dispatch.h"
+#include "libpoxis/files/files.h"
+#include "libpoxis/files/pipe.h"
+#include "libpoxis/process.h"
+#include "libpoxis/signal.h"
+#include "libpoxis/slot.h"
+#include "libpoxis/user.h"
+
+enum { NR_WRITE = 1, NR_CLOSE = 3, NR_FCNTL = 72 };
+/* asm-generic/fcntl.h, linux/fcntl.h, asm-generic/ioctls.h, linux/close_range.h */
+enum {
+	O_NONBLOCK = 04000, O_DIRECT = 040000, O_ASYNC = 020000, O_CLOEXEC = 02000000,
+	F_DUPFD = 0, F_SETFD = 2, F_GETFL = 3, F_SETFL = 4, F_DUPFD_CLOEXEC = 1030, F_SETPIPE_SZ = 1031,
+	FD_CLOEXEC = 1,
+	FIONREAD = 0x541b, FIONBIO = 0x5421, FIONCLEX = 0x5450, FIOCLEX = 0x5451, FIOASYNC = 0x5452,
+	CLOSE_RANGE_UNSHARE = 2, CLOSE_RANGE_CLOEXEC = 4,
+};
+/* What Linux moves at most in one call, and where its users' addresses end. */
+#define BYTES_MOST 0x7ffff000ull
+#define LINUX_END  0x7ffffffff000ull
+#define IOVECS_MOST 1024u
+
+static struct files *my_files(void)
+{
+	return &current_thread()->process->files;
+}
+
+/* ---- Reading and writing ---- */
+
+/* Linux writes the rest of what is more than one piece anyway. */
+static int64_t write_rest(struct thread *t, uint64_t fd, struct pipe_memory *m)
+{
+	int64_t done = 0, ret = 0;
+
+	while (m->left) {
+		uint64_t n = MIN(m->left, m->v->bytes - m->done);
+
+		if (n) {
+			ret = dispatch_linux(t, NR_WRITE, (uint64_t[6]){ fd, m->v->base + m->done, n });
+			if (ret < 0)
+				break;
+			done += ret;
+			if ((uint64_t)ret < n)
+				break;
+		}
+		m->left -= n;
+		m->v++;
+		m->count--;
+		m->done = 0;
+	}
+	return done ? done : ret;
+}
+
+static int64_t transfer(struct regs *r, struct pipe_end *e, struct pipe_memory *m, bool write)
+{
+	struct thread *t = current_thread();
+	uint64_t all = m->left;
+	bool broken = false;
+	int64_t ret, err;
+
+	do {
+		ret = write ? pipe_write(e, m, &broken) : pipe_read(e, m);
+		if (unlikely(broken))
+			slot_call(t->slot, OTR_CALL_RAISE, (uint64_t[6]){ SIGPIPE, OTR_RAISE_SELF });
+		if (likely(ret != PIPE_REMOTE && ret != PIPE_CROWDED))
+			return all > m->left ? (int64_t)(all - m->left) : ret;
+		err = ret == PIPE_CROWDED ? pipe_make_remote(t, e->pipe, -1) : pipe_settle(t, e->pipe);
+	} while (!err && !pipe_is_remote(e->pipe));
+	/* Another thread may have closed the number, which then may be anything. */
+	if (!err && !files_is(my_files(), r->rdi, e))
+		err = -EBADF;
+	if (m->left == all)
+		return err ? err : dispatch_delegate(r);
+	all -= m->left;
+	ret = err ? err : write_rest(t, r->rdi, m);
+	return (int64_t)all + MAX(ret, (int64_t)0);
+}
+
+static int64_t read_write(struct regs *r, bool write)
+{
+	struct files_use use;
+	struct iovec v = { r->rsi, MIN(r->rdx, BYTES_MOST) };
+	struct pipe_memory m = { .v = &v, .count = 1, .left = v.bytes };
+	int64_t ret;
+
+	if (!files_any(my_files()) || !files_get(my_files(), r->rdi, &use))
+		return dispatch_delegate(r);
+	if (use.end->writes != write)
+		ret = -EBADF;
+	else if (r->rdx > LINUX_END || r->rsi > LINUX_END - r->rdx)
+		ret = -EFAULT;
+	else
+		ret = transfer(r, use.end, &m, write);
+	files_put(&use);
+	return ret;
+}
+
+int64_t sys_read(struct regs *r)
+{
+	return read_write(r, false);
+}
+
+int64_t sys_write(struct regs *r)
+{
+	return read_write(r, true);
+}
+
+/* As Linux checks them, in its order. */
+static int64_t take_vector(struct iovec *v, uaddr_t at, uint64_t count, struct pipe_memory *m)
+{
+	uint64_t left = 0;
+
+	if (user_read(v, at, count * sizeof(*v)))
+		return -EFAULT;
+	for (uint64_t i = 0; i < count; i++)
+		if ((int64_t)v[i].bytes < 0)
+			return -EINVAL;
+	for (uint64_t i = 0; i < count; i++) {
+		if (v[i].bytes > LINUX_END || v[i].base > LINUX_END - v[i].bytes)
+			return -EFAULT;
+		v[i].bytes = MIN(v[i].bytes, BYTES_MOST - left);
+		left += v[i].bytes;
+	}
+	*m = (struct pipe_memory){ .v = v, .count = (uint32_t)count, .left = left };
+	return 0;
+}
+
+static int64_t read_write_vector(struct regs *r, bool write)
+{
+	struct iovec few[8], *v = few;
+	struct files_use use;
+	struct pipe_memory m;
+	int64_t ret = 0;
+
+	if (!files_any(my_files()) || !files_get(my_files(), r->rdi, &use))
+		return dispatch_delegate(r);
+	if (use.end->writes != write)
+		ret = -EBADF;
+	else if (r->rdx > IOVECS_MOST)
+		ret = -EINVAL;
+	else if (r->rdx > ARRAY_SIZE(few)) {
+		v = kmem_alloc(r->rdx * sizeof(*v));
+		if (!v)
+			ret = -ENOMEM;
+	}
+	if (!ret)
+		ret = take_vector(v, r->rsi, r->rdx, &m);
+	if (!ret)
+		ret = transfer(r, use.end, &m, write);
+	if (v != few)
+		kmem_free(v);
+	files_put(&use);
+	return ret;
+}
+
+int64_t sys_readv(struct regs *r)
+{
+	return read_write_vector(r, false);
+}
+
+int64_t sys_writev(struct regs *r)
+{
+	return read_write_vector(r, true);
+}
+
+/* ---- Making ---- */
+
+/* Puts both ends in; false: they stay Linux's alone. */
+static bool localise(struct files *f, const uint32_t fd[2], uint64_t flags, uint64_t inode)
+{
+	struct pipe *p;
+	bool cloexec = flags & O_CLOEXEC;
+
+	if (!inode || f->table.estranged || files_room(f, fd[0]) || files_room(f, fd[1]))
+		return false;
+	p = pipe_create(inode, current_thread()->process->uid, flags & O_NONBLOCK);
+	for (uint32_t i = 0; p && i < 2; i++) {
+		struct pipe_end *old = files_set(f, fd[i], &p->end[i], cloexec);
+
+		/* Its close was lost: execve has closed it, and its table is about to be told. */
+		if (old)
+			pipe_end_put(old);
+	}
+	return p;
+}
+
+static int64_t make_pipe(struct regs *r, uint64_t flags)
+{
+	struct thread *t = current_thread();
+	struct files *f = my_files();
+	uint32_t fd[2];
+	int64_t ret;
+
+	/* Packets, notifications, and what is no flag. */
+	if (flags & ~(uint64_t)(O_CLOEXEC | O_NONBLOCK))
+		return dispatch_delegate(r);
+	mutex_lock(&f->mutex);
+	t->slot->calls++;           /* it was delegated, for who counts */
+	ret = slot_call(t->slot, OTR_CALL_PIPE, (uint64_t[6]){ flags });
+	if (ret >= 0) {
+		uint64_t inode = load_relaxed(&t->slot->shared->arg[1]);
+
+		fd[0] = (uint32_t)ret & INT32_MAX;
+		fd[1] = (uint32_t)(ret >> 32) & INT32_MAX;
+		ret = 0;
+		if (user_write(r->rdi, fd, sizeof(fd))) {
+			for (uint32_t i = 0; i < 2; i++)
+				slot_call_always(t->slot, NR_CLOSE, (uint64_t[6]){ fd[i] });
+			ret = -EFAULT;
+		} else {
+			localise(f, fd, flags, inode);
+		}
+	}
+	mutex_unlock(&f->mutex);
+	return ret;
+}
+
+int64_t sys_pipe(struct regs *r)
+{
+	return make_pipe(r, 0);
+}
+
+int64_t sys_pipe2(struct regs *r)
+{
+	return make_pipe(r, (uint32_t)r->rsi);
+}
+
+/* ---- Numbers ---- */
+
+/* Linux did not do it. */
+static bool not_done(int64_t ret)
+{
+	return ret == -EBADF || signal_restarts(ret);
+}
+
+int64_t sys_close(struct regs *r)
+{
+	struct files *f = my_files();
+	struct pipe_end *end;
+	int64_t ret;
+
+	if (!files_any(f))
+		return dispatch_delegate(r);
+	/* Only what is local: the close of another thing may take its time. */
+	spin_lock(&f->lock);
+	end = files_peek(f, r->rdi);
+	spin_unlock(&f->lock);
+	if (!end)
+		return dispatch_delegate(r);
+	mutex_lock(&f->mutex);
+	files_changing(f, (uint32_t)r->rdi, (uint32_t)r->rdi, true);
+	ret = dispatch_delegate(r);
+	end = NULL;
+	if (not_done(ret))
+		files_changing(f, (uint32_t)r->rdi, (uint32_t)r->rdi, false);
+	else
+		end = files_clear(f, (uint32_t)r->rdi);
+	mutex_unlock(&f->mutex);
+	if (end)
+		pipe_end_put(end);
+	return ret;
+}
+
+int64_t sys_close_range(struct regs *r)
+{
+	struct files *f = my_files();
+	uint32_t first = (uint32_t)r->rdi, last = (uint32_t)r->rsi, flags = (uint32_t)r->rdx;
+	int64_t ret;
+
+	/* A thread with descriptors of its own has none that are local. */
+	if (flags & CLOSE_RANGE_UNSHARE) {
+		ret = files_estrange(current_thread());
+		if (ret)
+			return ret;
+	}
+	if (!files_any(f))
+		return dispatch_delegate(r);
+	mutex_lock(&f->mutex);
+	files_changing(f, first, last, true);
+	ret = dispatch_delegate(r);
+	files_changing(f, first, last, false);
+	if (!ret && flags & CLOSE_RANGE_CLOEXEC)
+		files_cloexec(f, first, last, true);
+	else if (!ret)
+		files_clear_range(f, first, last);
+	mutex_unlock(&f->mutex);
+	return ret;
+}
+
+/* Linux has made `new` of `old`. The mutex is held. */
+static void duplicated(struct files *f, uint64_t old, uint32_t new, bool cloexec)
+{
+	struct pipe_end *end = files_peek(f, old), *was;
+
+	was = end ? files_set(f, new, pipe_end_get(end), cloexec) : files_clear(f, new);
+	if (was)
+		pipe_end_put(was);
+}
+
+/* The table has no room for another number of this end: the pipe goes to Linux. */
+static int64_t give_up(struct pipe_end *end)
+{
+	int64_t err = pipe_make_remote(current_thread(), end->pipe, -1);
+
+	pipe_end_put(end);
+	return err;
+}
+
+/* To the lowest free number. */
+static int64_t duplicate(struct regs *r, bool cloexec)
+{
+	struct files *f = my_files();
+	struct pipe_end *homeless = NULL;
+	int64_t ret, err;
+
+	if (!files_any(f))
+		return dispatch_delegate(r);
+	mutex_lock(&f->mutex);
+	ret = dispatch_delegate(r);
+	if (ret >= 0 && files_peek(f, r->rdi) && files_room(f, (uint32_t)ret))
+		homeless = pipe_end_get(files_peek(f, r->rdi));
+	else if (ret >= 0)
+		duplicated(f, r->rdi, (uint32_t)ret, cloexec);
+	mutex_unlock(&f->mutex);
+	if (!homeless)
+		return ret;
+	err = give_up(homeless);
+	if (!err)
+		return ret;
+	slot_call_always(current_thread()->slot, NR_CLOSE, (uint64_t[6]){ (uint64_t)ret });
+	return err;
+}
+
+int64_t sys_dup(struct regs *r)
+{
+	return duplicate(r, false);
+}
+
+static int64_t replace(struct regs *r, bool cloexec)
+{
+	struct files *f = my_files();
+	uint32_t new = (uint32_t)r->rsi;
+	int64_t ret;
+
+	if (!files_any(f) || (uint32_t)r->rdi == new)
+		return dispatch_delegate(r);
+	mutex_lock(&f->mutex);
+	if (files_peek(f, r->rdi) && files_room(f, new)) {
+		struct pipe_end *homeless = pipe_end_get(files_peek(f, r->rdi));
+
+		mutex_unlock(&f->mutex);
+		ret = give_up(homeless);
+		if (ret)
+			return ret;
+		mutex_lock(&f->mutex);
+	}
+	files_changing(f, new, new, true);
+	ret = dispatch_delegate(r);
+	files_changing(f, new, new, false);
+	if (ret >= 0 && new < f->table.size)
+		duplicated(f, r->rdi, new, cloexec);
+	mutex_unlock(&f->mutex);
+	return ret;
+}
+
+int64_t sys_dup2(struct regs *r)
+{
+	return replace(r, false);
+}
+
+int64_t sys_dup3(struct regs *r)
+{
+	return replace(r, r->rdx & O_CLOEXEC);
+}
+
+/* ---- fcntl and ioctl ---- */
+
+/* Linux's flag is asked for after its change: whoever changes it last, in whatever
+ * process, asks last, so what stands here in the end is what Linux has. */
+static int64_t set_flags(struct regs *r, struct pipe_end *end)
+{
+	struct thread *t = current_thread();
+	int64_t ret = dispatch_delegate(r), flags = 0;
+	uint32_t change;
+
+	if (ret)
+		return ret;
+	change = pipe_flags_changed(end->pipe);
+	do {
+		flags = slot_call_always(t->slot, NR_FCNTL, (uint64_t[6]){ r->rdi, F_GETFL });
+	} while (flags >= 0 && !pipe_set_nonblock(end, flags & O_NONBLOCK, &change));
+	return ret;
+}
+
+static int64_t set_cloexec(struct regs *r, bool cloexec)
+{
+	struct files *f = my_files();
+	int64_t ret;
+
+	mutex_lock(&f->mutex);
+	ret = dispatch_delegate(r);
+	if (!ret)
+		files_cloexec(f, (uint32_t)r->rdi, (uint32_t)r->rdi, cloexec);
+	mutex_unlock(&f->mutex);
+	return ret;
+}
+
+int64_t sys_fcntl(struct regs *r)
+{
+	struct files_use use;
+	int64_t ret;
+
+	if (!files_any(my_files()) || !files_get(my_files(), r->rdi, &use))
+		return dispatch_delegate(r);
+	switch ((uint32_t)r->rsi) {
+	case F_DUPFD:
+	case F_DUPFD_CLOEXEC:
+		ret = duplicate(r, (uint32_t)r->rsi == F_DUPFD_CLOEXEC);
+		break;
+	case F_SETFD:
+		ret = set_cloexec(r, r->rdx & FD_CLOEXEC);
+		break;
+	case F_SETFL:
+		/* Packets, signals when something comes. */
+		ret = r->rdx & (O_DIRECT | O_ASYNC) ? pipe_make_remote(current_thread(), use.end->pipe, -1) : 0;
+		if (!ret)
+			ret = set_flags(r, use.end);
+		break;
+	case F_SETPIPE_SZ:
+		ret = pipe_make_remote(current_thread(), use.end->pipe, -1);
+		if (!ret)
+			ret = dispatch_delegate(r);
+		break;
+	default:
+		ret = dispatch_delegate(r);
+	}
+	files_put(&use);
+	return ret;
+}
+
+static int64_t tell_bytes(struct regs *r, struct pipe *p)
+{
+	int64_t n = pipe_bytes(p), err;
+	int32_t bytes = (int32_t)n;
+
+	while (n == PIPE_REMOTE) {
+		err = pipe_settle(current_thread(), p);
+		if (err)
+			return err;
+		if (pipe_is_remote(p))
+			return dispatch_delegate(r);
+		n = pipe_bytes(p);
+		bytes = (int32_t)n;
+	}
+	return user_write(r->rdx, &bytes, sizeof(bytes)) ? -EFAULT : 0;
+}
+
+int64_t sys_ioctl(struct regs *r)
+{
+	struct files_use use;
+	int64_t ret;
+
+	if (!files_any(my_files()) || !files_get(my_files(), r->rdi, &use))
+		return dispatch_delegate(r);
+	switch ((uint32_t)r->rsi) {
+	case FIOCLEX:
+	case FIONCLEX:
+		ret = set_cloexec(r, (uint32_t)r->rsi == FIOCLEX);
+		break;
+	case FIONBIO:
+		ret = set_flags(r, use.end);
+		break;
+	case FIONREAD:
+		ret = tell_bytes(r, use.end->pipe);
+		break;
+	case FIOASYNC:
+		ret = pipe_make_remote(current_thread(), use.end->pipe, -1);
+		if (!ret)
+			ret = dispatch_delegate(r);
+		break;
+	default:
+		/* Terminals' above all: Linux says that it is none. */
+		ret = dispatch_delegate(r);
+	}
+	files_put(&use);
+	return ret;
+}
