@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Programs on a co-kernel, beside the same programs on Linux.
 # vm: --cpus 4 --nvme 64M
-# limit: 300
+# limit: 450
 # log-allow: (traps: )?fault\[[0-9]+\]
 
 bats_require_minimum_version 1.5.0
