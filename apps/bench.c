@@ -136,7 +136,7 @@ static void op_gcc(void)
 {
 	run((char *[]){ "/bin/sh", "-c",
 		"echo 'int f(int n) { int s = 0; for (int i = 0; i < n; i++) s += i * n; return s; }' | "
-		"gcc -O1 -x c -c -o /dev/shm/bench.o -", NULL });
+		"gcc -O1 -x cpp-output -c -o /dev/shm/bench.o -", NULL });
 }
 
 static void op_vdso(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); }
