@@ -59,6 +59,7 @@ struct pipe {
 	/* Of the move; remote.c */
 	bool moving;                /* a thread is at it */
 	uint32_t moved_bytes;       /* that are in Linux's pipe */
+	bool begun;                 /* more may be: a thread was killed before it was told */
 	struct list movers;         /* struct pipe_waiter: wait for its end */
 
 	struct list link;           /* in all pipes that are local; pipes_lock */

@@ -100,6 +100,8 @@ static int64_t push_piece(struct thread *t, struct pipe *p, int fd, bool writes)
 	atomic_store(&t->process->facts_busy, false);
 	if (ret == (int64_t)n)
 		consume(p, n);
+	else if (thread_killed(t))
+		p->begun = true;        /* the answer may be lost, the piece in Linux's pipe */
 	return ret == (int64_t)n ? 0 : ret < 0 ? ret : -EIO;
 }
 
@@ -151,7 +153,7 @@ static int64_t move(struct thread *t, struct pipe *p, int fd)
 	if (!err) {
 		pipe_drain(p);
 		atomic_store(&p->state, PIPE_IS_REMOTE);
-	} else if (!p->moved_bytes) {
+	} else if (!p->moved_bytes && !p->begun) {
 		p->state = PIPE_IS_LOCAL;
 	}
 	pipe_wake_all(&p->movers);
