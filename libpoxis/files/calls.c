@@ -33,7 +33,7 @@ static struct files *my_files(void)
 /* ---- Reading and writing ---- */
 
 /* Linux writes the rest of what is more than one piece anyway. */
-static int64_t write_rest(struct thread *t, uint64_t fd, struct pipe_memory *m)
+static int64_t write_rest(struct thread *t, uint64_t fd, struct user_memory *m)
 {
 	int64_t done = 0, ret = 0;
 
@@ -56,7 +56,18 @@ static int64_t write_rest(struct thread *t, uint64_t fd, struct pipe_memory *m)
 	return done ? done : ret;
 }
 
-static int64_t transfer(struct regs *r, struct pipe_end *e, struct pipe_memory *m, bool write)
+/* Pipes are spared the call by a pointer. */
+static inline int64_t read_end(struct local_end *e, struct user_memory *to)
+{
+	return likely(is_pipe(e->object)) ? pipe_read(e, to) : e->object->ops->read(e, to);
+}
+
+static inline int64_t write_end(struct local_end *e, struct user_memory *from, bool *broken)
+{
+	return likely(is_pipe(e->object)) ? pipe_write(e, from, broken) : e->object->ops->write(e, from, broken);
+}
+
+static int64_t transfer(struct regs *r, struct local_end *e, struct user_memory *m, bool write)
 {
 	struct thread *t = current_thread();
 	uint64_t all = m->left;
@@ -64,13 +75,13 @@ static int64_t transfer(struct regs *r, struct pipe_end *e, struct pipe_memory *
 	int64_t ret, err;
 
 	do {
-		ret = write ? pipe_write(e, m, &broken) : pipe_read(e, m);
+		ret = write ? write_end(e, m, &broken) : read_end(e, m);
 		if (unlikely(broken))
 			slot_call(t->slot, OTR_CALL_RAISE, (uint64_t[6]){ SIGPIPE, OTR_RAISE_SELF });
-		if (likely(ret != PIPE_REMOTE && ret != PIPE_CROWDED))
+		if (likely(ret != LOCAL_REMOTE && ret != LOCAL_CROWDED))
 			return all > m->left ? (int64_t)(all - m->left) : ret;
-		err = ret == PIPE_CROWDED ? pipe_make_remote(t, e->pipe, -1) : pipe_settle(t, e->pipe);
-	} while (!err && !pipe_is_remote(e->pipe));
+		err = ret == LOCAL_CROWDED ? local_make_remote(t, e->object, -1) : local_settle(t, e->object);
+	} while (!err && !local_is_remote(e->object));
 	/* Another thread may have closed the number, which then may be anything. */
 	if (!err && !files_is(my_files(), r->rdi, e))
 		err = -EBADF;
@@ -81,37 +92,45 @@ static int64_t transfer(struct regs *r, struct pipe_end *e, struct pipe_memory *
 	return (int64_t)all + MAX(ret, (int64_t)0);
 }
 
-static int64_t read_write(struct regs *r, bool write)
+static bool allowed(const struct local_end *e, bool write)
+{
+	return e->modes & (write ? LOCAL_WRITES : LOCAL_READS);
+}
+
+/* Not inlined, so that what is not local pays for one look only. */
+static __attribute__((noinline)) int64_t read_write(struct regs *r, bool write)
 {
 	struct files_use use;
-	struct iovec v = { r->rsi, MIN(r->rdx, BYTES_MOST) };
-	struct pipe_memory m = { .v = &v, .count = 1, .left = v.bytes };
 	int64_t ret;
 
-	if (!files_any(my_files()) || !files_get(my_files(), r->rdi, &use))
+	if (!files_get(my_files(), r->rdi, &use))
 		return dispatch_delegate(r);
-	if (use.end->writes != write)
+	if (!allowed(use.end, write)) {
 		ret = -EBADF;
-	else if (r->rdx > LINUX_END || r->rsi > LINUX_END - r->rdx)
+	} else if (r->rdx > LINUX_END || r->rsi > LINUX_END - r->rdx) {
 		ret = -EFAULT;
-	else
+	} else {
+		struct iovec v = { r->rsi, MIN(r->rdx, BYTES_MOST) };
+		struct user_memory m = { .v = &v, .count = 1, .left = v.bytes };
+
 		ret = transfer(r, use.end, &m, write);
+	}
 	files_put(&use);
 	return ret;
 }
 
 int64_t sys_read(struct regs *r)
 {
-	return read_write(r, false);
+	return likely(!files_any(my_files())) ? dispatch_delegate(r) : read_write(r, false);
 }
 
 int64_t sys_write(struct regs *r)
 {
-	return read_write(r, true);
+	return likely(!files_any(my_files())) ? dispatch_delegate(r) : read_write(r, true);
 }
 
 /* As Linux checks them, in its order. */
-static int64_t take_vector(struct iovec *v, uaddr_t at, uint64_t count, struct pipe_memory *m)
+static int64_t take_vector(struct iovec *v, uaddr_t at, uint64_t count, struct user_memory *m)
 {
 	uint64_t left = 0;
 
@@ -126,21 +145,33 @@ static int64_t take_vector(struct iovec *v, uaddr_t at, uint64_t count, struct p
 		v[i].bytes = MIN(v[i].bytes, BYTES_MOST - left);
 		left += v[i].bytes;
 	}
-	*m = (struct pipe_memory){ .v = v, .count = (uint32_t)count, .left = left };
+	*m = (struct user_memory){ .v = v, .count = (uint32_t)count, .left = left };
 	return 0;
+}
+
+/* The object is Linux's from now on, and so is this call. */
+static int64_t by_linux(struct regs *r, struct local_end *e)
+{
+	int64_t err = local_make_remote(current_thread(), e->object, -1);
+
+	if (!err && !files_is(my_files(), r->rdi, e))
+		err = -EBADF;       /* another thread closed the number */
+	return err ? err : dispatch_delegate(r);
 }
 
 static int64_t read_write_vector(struct regs *r, bool write)
 {
 	struct iovec few[8], *v = few;
 	struct files_use use;
-	struct pipe_memory m;
+	struct user_memory m;
 	int64_t ret = 0;
 
 	if (!files_any(my_files()) || !files_get(my_files(), r->rdi, &use))
 		return dispatch_delegate(r);
-	if (use.end->writes != write)
+	if (!allowed(use.end, write))
 		ret = -EBADF;
+	else if (!use.end->object->ops->vectors)
+		ret = by_linux(r, use.end);
 	else if (r->rdx > IOVECS_MOST)
 		ret = -EINVAL;
 	else if (r->rdx > ARRAY_SIZE(few)) {
@@ -148,10 +179,11 @@ static int64_t read_write_vector(struct regs *r, bool write)
 		if (!v)
 			ret = -ENOMEM;
 	}
-	if (!ret)
+	if (!ret && use.end->object->ops->vectors) {
 		ret = take_vector(v, r->rsi, r->rdx, &m);
-	if (!ret)
-		ret = transfer(r, use.end, &m, write);
+		if (!ret)
+			ret = transfer(r, use.end, &m, write);
+	}
 	if (v != few)
 		kmem_free(v);
 	files_put(&use);
@@ -180,11 +212,11 @@ static bool localise(struct files *f, const uint32_t fd[2], uint64_t flags, uint
 		return false;
 	p = pipe_create(inode, current_thread()->process->uid, flags & O_NONBLOCK);
 	for (uint32_t i = 0; p && i < 2; i++) {
-		struct pipe_end *old = files_set(f, fd[i], &p->end[i], cloexec);
+		struct local_end *old = files_set(f, fd[i], &p->end[i], cloexec);
 
 		/* Its close was lost: execve has closed it, and its table is about to be told. */
 		if (old)
-			pipe_end_put(old);
+			local_end_put(old);
 	}
 	return p;
 }
@@ -241,7 +273,7 @@ static bool not_done(int64_t ret)
 int64_t sys_close(struct regs *r)
 {
 	struct files *f = my_files();
-	struct pipe_end *end;
+	struct local_end *end;
 	int64_t ret;
 
 	if (!files_any(f))
@@ -262,7 +294,7 @@ int64_t sys_close(struct regs *r)
 		end = files_clear(f, (uint32_t)r->rdi);
 	mutex_unlock(&f->mutex);
 	if (end)
-		pipe_end_put(end);
+		local_end_put(end);
 	return ret;
 }
 
@@ -295,19 +327,19 @@ int64_t sys_close_range(struct regs *r)
 /* Linux has made `new` of `old`. The mutex is held. */
 static void duplicated(struct files *f, uint64_t old, uint32_t new, bool cloexec)
 {
-	struct pipe_end *end = files_peek(f, old), *was;
+	struct local_end *end = files_peek(f, old), *was;
 
-	was = end ? files_set(f, new, pipe_end_get(end), cloexec) : files_clear(f, new);
+	was = end ? files_set(f, new, local_end_get(end), cloexec) : files_clear(f, new);
 	if (was)
-		pipe_end_put(was);
+		local_end_put(was);
 }
 
 /* The table has no room for another number of this end: the pipe goes to Linux. */
-static int64_t give_up(struct pipe_end *end)
+static int64_t give_up(struct local_end *end)
 {
-	int64_t err = pipe_make_remote(current_thread(), end->pipe, -1);
+	int64_t err = local_make_remote(current_thread(), end->object, -1);
 
-	pipe_end_put(end);
+	local_end_put(end);
 	return err;
 }
 
@@ -315,7 +347,7 @@ static int64_t give_up(struct pipe_end *end)
 static int64_t duplicate(struct regs *r, bool cloexec)
 {
 	struct files *f = my_files();
-	struct pipe_end *homeless = NULL;
+	struct local_end *homeless = NULL;
 	int64_t ret, err;
 
 	if (!files_any(f))
@@ -323,7 +355,7 @@ static int64_t duplicate(struct regs *r, bool cloexec)
 	mutex_lock(&f->mutex);
 	ret = dispatch_delegate(r);
 	if (ret >= 0 && files_peek(f, r->rdi) && files_room(f, (uint32_t)ret))
-		homeless = pipe_end_get(files_peek(f, r->rdi));
+		homeless = local_end_get(files_peek(f, r->rdi));
 	else if (ret >= 0)
 		duplicated(f, r->rdi, (uint32_t)ret, cloexec);
 	mutex_unlock(&f->mutex);
@@ -351,7 +383,7 @@ static int64_t replace(struct regs *r, bool cloexec)
 		return dispatch_delegate(r);
 	mutex_lock(&f->mutex);
 	if (files_peek(f, r->rdi) && files_room(f, new)) {
-		struct pipe_end *homeless = pipe_end_get(files_peek(f, r->rdi));
+		struct local_end *homeless = local_end_get(files_peek(f, r->rdi));
 
 		mutex_unlock(&f->mutex);
 		ret = give_up(homeless);
@@ -382,7 +414,7 @@ int64_t sys_dup3(struct regs *r)
 
 /* Linux's flag is asked for after its change: whoever changes it last, in whatever
  * process, asks last, so what stands here in the end is what Linux has. */
-static int64_t set_flags(struct regs *r, struct pipe_end *end)
+static int64_t set_flags(struct regs *r, struct local_end *end)
 {
 	struct thread *t = current_thread();
 	int64_t ret = dispatch_delegate(r), flags = 0;
@@ -390,10 +422,10 @@ static int64_t set_flags(struct regs *r, struct pipe_end *end)
 
 	if (ret)
 		return ret;
-	change = pipe_flags_changed(end->pipe);
+	change = local_flags_changed(end->object);
 	do {
 		flags = slot_call_always(t->slot, NR_FCNTL, (uint64_t[6]){ r->rdi, F_GETFL });
-	} while (flags >= 0 && !pipe_set_nonblock(end, flags & O_NONBLOCK, &change));
+	} while (flags >= 0 && !local_set_nonblock(end, flags & O_NONBLOCK, &change));
 	return ret;
 }
 
@@ -427,12 +459,12 @@ int64_t sys_fcntl(struct regs *r)
 		break;
 	case F_SETFL:
 		/* Packets, signals when something comes. */
-		ret = r->rdx & (O_DIRECT | O_ASYNC) ? pipe_make_remote(current_thread(), use.end->pipe, -1) : 0;
+		ret = r->rdx & (O_DIRECT | O_ASYNC) ? local_make_remote(current_thread(), use.end->object, -1) : 0;
 		if (!ret)
 			ret = set_flags(r, use.end);
 		break;
 	case F_SETPIPE_SZ:
-		ret = pipe_make_remote(current_thread(), use.end->pipe, -1);
+		ret = local_make_remote(current_thread(), use.end->object, -1);
 		if (!ret)
 			ret = dispatch_delegate(r);
 		break;
@@ -448,11 +480,11 @@ static int64_t tell_bytes(struct regs *r, struct pipe *p)
 	int64_t n = pipe_bytes(p), err;
 	int32_t bytes = (int32_t)n;
 
-	while (n == PIPE_REMOTE) {
-		err = pipe_settle(current_thread(), p);
+	while (n == LOCAL_REMOTE) {
+		err = local_settle(current_thread(), &p->local);
 		if (err)
 			return err;
-		if (pipe_is_remote(p))
+		if (local_is_remote(&p->local))
 			return dispatch_delegate(r);
 		n = pipe_bytes(p);
 		bytes = (int32_t)n;
@@ -460,13 +492,34 @@ static int64_t tell_bytes(struct regs *r, struct pipe *p)
 	return user_write(r->rdx, &bytes, sizeof(bytes)) ? -EFAULT : 0;
 }
 
+/* Its argument carries no descriptor of a pipe or an eventfd: terminals, sockets, files,
+ * disks. Others do: KVM, VFIO, vhost, autofs. */
+static bool carries_none(uint32_t request)
+{
+	switch (request >> 8 & 0xff) {
+	case 'T':
+	case 0x89:
+	case 'f':
+	case 'X':
+	case 0x94:
+	case 0x12:
+		return true;
+	default:
+		return false;
+	}
+}
+
 int64_t sys_ioctl(struct regs *r)
 {
 	struct files_use use;
 	int64_t ret;
 
-	if (!files_any(my_files()) || !files_get(my_files(), r->rdi, &use))
+	if (!files_any(my_files()))
 		return dispatch_delegate(r);
+	if (!files_get(my_files(), r->rdi, &use)) {
+		ret = carries_none((uint32_t)r->rsi) ? 0 : files_all_remote(current_thread());
+		return ret ? ret : dispatch_delegate(r);
+	}
 	switch ((uint32_t)r->rsi) {
 	case FIOCLEX:
 	case FIONCLEX:
@@ -476,10 +529,10 @@ int64_t sys_ioctl(struct regs *r)
 		ret = set_flags(r, use.end);
 		break;
 	case FIONREAD:
-		ret = tell_bytes(r, use.end->pipe);
+		ret = is_pipe(use.end->object) ? tell_bytes(r, to_pipe(use.end->object)) : dispatch_delegate(r);
 		break;
 	case FIOASYNC:
-		ret = pipe_make_remote(current_thread(), use.end->pipe, -1);
+		ret = local_make_remote(current_thread(), use.end->object, -1);
 		if (!ret)
 			ret = dispatch_delegate(r);
 		break;

@@ -3,7 +3,7 @@
  * Descriptors that are served here. Numbers and the table are Linux's: each local
  * object has a Linux object behind its number, so that dup, close, exec and all
  * that only handles descriptors stays right by itself. Beside it a process has
- * this table, from numbers to ends of local pipes; what only Linux can do with one
+ * this table, from numbers to ends of local objects (local.h); what only Linux can do with one
  * makes it Linux's for good, for everybody who has it (remote.c).
  */
 #ifndef LIBPOXIS_FILES_FILES_H
@@ -15,13 +15,13 @@
 #include "cokernel/lib/types.h"
 #include "cokernel/sched/mutex.h"
 
-struct pipe_end;
+struct local_end;
 struct process;
 struct sys_row;
 struct thread;
 
 struct file_entry {
-	struct pipe_end *end;       /* with a reference; NULL: Linux's alone */
+	struct local_end *end;       /* with a reference; NULL: Linux's alone */
 	bool cloexec;
 	bool changing;              /* Linux is asked: wait for the mutex and look again */
 };
@@ -42,7 +42,7 @@ struct files {
 
 /* What a call uses. */
 struct files_use {
-	struct pipe_end *end;
+	struct local_end *end;
 	bool counted;               /* with a reference: others could close it */
 };
 
@@ -59,15 +59,15 @@ static inline bool files_any(const struct files *f)
 bool files_get(struct files *f, uint64_t fd, struct files_use *use);
 void files_put(const struct files_use *use);
 /* The end still has this number. */
-bool files_is(struct files *f, uint64_t fd, const struct pipe_end *end);
+bool files_is(struct files *f, uint64_t fd, const struct local_end *end);
 
 /* The mutex is held for these. An end that goes in brings its reference along, one
  * that comes out too. */
 int files_room(struct files *f, uint32_t fd);       /* -ENOMEM, -EINVAL: too high */
-struct pipe_end *files_set(struct files *f, uint32_t fd, struct pipe_end *end, bool cloexec);
-struct pipe_end *files_clear(struct files *f, uint32_t fd);
+struct local_end *files_set(struct files *f, uint32_t fd, struct local_end *end, bool cloexec);
+struct local_end *files_clear(struct files *f, uint32_t fd);
 /* The end, without a reference, NULL; it stays while the mutex is held. */
-struct pipe_end *files_peek(struct files *f, uint64_t fd);
+struct local_end *files_peek(struct files *f, uint64_t fd);
 /* What is local in [first, last] is being asked about, or no longer. */
 void files_changing(struct files *f, uint64_t first, uint64_t last, bool changing);
 void files_cloexec(struct files *f, uint64_t first, uint64_t last, bool cloexec);
@@ -93,7 +93,7 @@ int64_t files_opened(struct thread *t, int64_t result);
 /* Everything local that the current process has becomes Linux's; 0 or as above. */
 int64_t files_all_remote(struct thread *t);
 /* And nothing will be local there again: the process may soon lack the rights or the
- * view by which a pipe is given to Linux. */
+ * view by which an object is given to Linux. */
 int64_t files_estrange(struct thread *t);
 
 /* ---- calls.c ---- */

@@ -34,19 +34,18 @@ struct pipe *pipe_create(uint64_t inode, uint32_t uid, bool nonblock)
 
 	if (!p)
 		return NULL;
+	local_init(&p->local, &pipe_ops, 2);
 	for (uint32_t i = 0; i < 2; i++) {
-		p->end[i].pipe = p;
+		p->end[i].object = &p->local;
 		p->end[i].refs = 1;
-		p->end[i].writes = i == 1;
+		p->end[i].modes = i ? LOCAL_WRITES : LOCAL_READS;
 		p->end[i].nonblock = nonblock;
 	}
-	p->refs = 2;
 	p->uid = uid;
 	p->inode = inode;
 	p->reader = p->writer = true;
 	list_init(&p->readers);
 	list_init(&p->writers);
-	list_init(&p->movers);
 	spin_lock(&pipes_lock);
 	list_push_back(&pipes, &p->link);
 	spin_unlock(&pipes_lock);
@@ -61,15 +60,17 @@ struct pipe *pipe_find(uint64_t inode, uint32_t uid)
 	list_for_each(p, &pipes, link)
 		if (p->inode == inode && (p->uid == uid || !uid)) {
 			found = p;
-			atomic_fetch_add(&p->refs, 1);
+			local_get(&p->local);
 			break;
 		}
 	spin_unlock(&pipes_lock);
 	return found;
 }
 
-void pipe_forget(struct pipe *p)
+static void forget(struct local *o)
 {
+	struct pipe *p = to_pipe(o);
+
 	spin_lock(&pipes_lock);
 	list_remove(&p->link);
 	spin_unlock(&pipes_lock);
@@ -81,8 +82,10 @@ static void free_page(struct page *page)
 	atomic_fetch_sub_explicit(&page_count, 1, memory_order_relaxed);
 }
 
-void pipe_drain(struct pipe *p)
+static void drain(struct local *o)
 {
+	struct pipe *p = to_pipe(o);
+
 	for (; p->tail != p->head; p->tail++)
 		free_page(p->buffer[p->tail % PIPE_BUFFERS].page);
 	for (uint32_t i = 0; i < PIPE_KEPT; i++)
@@ -92,59 +95,24 @@ void pipe_drain(struct pipe *p)
 		}
 }
 
-void pipe_put(struct pipe *p)
+static void close_end(struct local_end *e)
 {
-	if (atomic_fetch_sub(&p->refs, 1) > 1)
-		return;
-	pipe_drain(p);
-	kmem_free(p);
-}
+	struct pipe *p = to_pipe(e->object);
 
-void pipe_end_put(struct pipe_end *e)
-{
-	struct pipe *p = e->pipe;
-
-	if (atomic_fetch_sub(&e->refs, 1) > 1)
-		return;
-	spin_lock(&p->lock);
-	if (e->writes)
+	spin_lock(&p->local.lock);
+	if (local_writes(e))
 		p->writer = false;
 	else
 		p->reader = false;
-	pipe_wake_all(e->writes ? &p->readers : &p->writers);
-	spin_unlock(&p->lock);
+	local_wake_all(local_writes(e) ? &p->readers : &p->writers);
+	local_tell(&p->local, local_writes(e) ? POLLHUP : POLLERR);
+	spin_unlock(&p->local.lock);
 	/* Nobody can find it without an end; who has found it keeps it. */
 	if (!p->reader && !p->writer)
-		pipe_forget(p);
-	pipe_put(p);
+		forget(&p->local);
 }
 
 /* ---- Waiting ---- */
-
-void pipe_wait(struct pipe *p, struct list *in_line)
-{
-	struct pipe_waiter me = { .thread = current_thread() };
-
-	list_push_back(in_line, &me.link);
-	spin_unlock(&p->lock);
-	thread_park();
-	spin_lock(&p->lock);
-	list_remove(&me.link);
-}
-
-static void wake_first(struct list *waiters)
-{
-	struct list *l = list_pop_front(waiters);
-
-	if (l)
-		thread_unpark(list_entry(l, struct pipe_waiter, link)->thread);
-}
-
-void pipe_wake_all(struct list *waiters)
-{
-	while (!list_empty(waiters))
-		wake_first(waiters);
-}
 
 static bool empty(const struct pipe *p)
 {
@@ -156,20 +124,37 @@ static bool full(const struct pipe *p)
 	return p->head - p->tail == PIPE_BUFFERS;
 }
 
+static void stop(struct local *o)
+{
+	local_wake_all(&to_pipe(o)->readers);
+	local_wake_all(&to_pipe(o)->writers);
+}
+
+/* pipe_poll() of Linux's fs/pipe.c. */
+uint32_t pipe_poll(const struct local_end *e)
+{
+	const struct pipe *p = to_pipe(e->object);
+
+	if (local_writes(e))
+		return (full(p) ? 0 : POLLOUT | POLLWRNORM) | (p->reader ? 0 : POLLERR);
+	return (empty(p) ? 0 : POLLIN | POLLRDNORM) | (p->writer ? 0 : POLLHUP);
+}
+
 /* What is left for others wakes the next: nobody sleeps while he could go on, even if
  * the one that was woken turned away. */
 static void leave(struct pipe *p)
 {
 	if (!empty(p) && !list_empty(&p->readers))
-		wake_first(&p->readers);
+		local_wake_first(&p->readers);
 	if (!full(p) && !list_empty(&p->writers))
-		wake_first(&p->writers);
-	spin_unlock(&p->lock);
+		local_wake_first(&p->writers);
+	local_tell(&p->local, (empty(p) ? 0 : POLLIN | POLLRDNORM) | (full(p) ? 0 : POLLOUT | POLLWRNORM));
+	spin_unlock(&p->local.lock);
 }
 
 /* ---- The program's memory ---- */
 
-static void advance(struct pipe_memory *m, uint64_t bytes)
+static void advance(struct user_memory *m, uint64_t bytes)
 {
 	m->left -= bytes;
 	m->done += bytes;
@@ -181,7 +166,7 @@ static void advance(struct pipe_memory *m, uint64_t bytes)
 }
 
 /* The first `bytes` of it, all or nothing counts; under the lock. */
-static int copy(struct pipe_memory m, char *at, uint64_t bytes, bool to_program)
+static int copy(struct user_memory m, char *at, uint64_t bytes, bool to_program)
 {
 	while (bytes) {
 		uint64_t n = MIN(bytes, m.v->bytes - m.done);
@@ -213,7 +198,7 @@ static int touch(uaddr_t at, bool write)
 }
 
 /* Brings in what copy() could not reach; without the lock. */
-static int bring_in(struct pipe_memory m, uint64_t bytes, bool write)
+static int bring_in(struct user_memory m, uint64_t bytes, bool write)
 {
 	while (bytes) {
 		uint64_t n = MIN(bytes, m.v->bytes - m.done);
@@ -247,21 +232,21 @@ static void end_buffer(struct pipe *p)
 	free_page(page);
 }
 
-int64_t pipe_read(struct pipe_end *e, struct pipe_memory *to)
+int64_t pipe_read(struct local_end *e, struct user_memory *to)
 {
-	struct pipe *p = e->pipe;
+	struct pipe *p = to_pipe(e->object);
 	int64_t ret = 0;
 
 	if (!to->left)
 		return 0;
-	spin_lock(&p->lock);
+	spin_lock(&p->local.lock);
 	for (;;) {
 		struct pipe_buffer *b = &p->buffer[p->tail % PIPE_BUFFERS];
 		uint64_t n;
 
-		if (unlikely(p->state != PIPE_IS_LOCAL)) {
+		if (unlikely(p->local.state != LOCAL_IS_HERE)) {
 			if (!ret)
-				ret = PIPE_REMOTE;
+				ret = LOCAL_REMOTE;
 			break;
 		}
 		if (!to->left)
@@ -271,9 +256,9 @@ int64_t pipe_read(struct pipe_end *e, struct pipe_memory *to)
 			if (unlikely(copy(*to, (char *)page_to_virt(b->page) + b->offset, n, true))) {
 				int err;
 
-				spin_unlock(&p->lock);
+				spin_unlock(&p->local.lock);
 				err = bring_in(*to, n, true);
-				spin_lock(&p->lock);
+				spin_lock(&p->local.lock);
 				if (!err)
 					continue;
 				if (!ret)
@@ -298,7 +283,7 @@ int64_t pipe_read(struct pipe_end *e, struct pipe_memory *to)
 			ret = -ERESTART;
 			break;
 		}
-		pipe_wait(p, &p->readers);
+		local_wait(&p->local, &p->readers);
 	}
 	leave(p);
 	return ret;
@@ -331,7 +316,7 @@ static bool fits_last(struct pipe *p, uint64_t n)
 }
 
 /* Adds the next `n` bytes, at most a page: 0, -EFAULT, -ENOMEM. */
-static int add(struct pipe *p, struct pipe_memory *from, uint64_t n, bool last)
+static int add(struct pipe *p, struct user_memory *from, uint64_t n, bool last)
 {
 	struct pipe_buffer *b = &p->buffer[(p->head - last) % PIPE_BUFFERS];
 	struct page *page = last ? b->page : new_page(p);
@@ -355,9 +340,9 @@ static int add(struct pipe *p, struct pipe_memory *from, uint64_t n, bool last)
 	return err;
 }
 
-int64_t pipe_write(struct pipe_end *e, struct pipe_memory *from, bool *broken)
+int64_t pipe_write(struct local_end *e, struct user_memory *from, bool *broken)
 {
-	struct pipe *p = e->pipe;
+	struct pipe *p = to_pipe(e->object);
 	int64_t ret = 0;
 	/* As Linux: what does not fill a page may go to the last one's rest, first. */
 	bool merge = from->left % PAGE_SIZE;
@@ -365,14 +350,14 @@ int64_t pipe_write(struct pipe_end *e, struct pipe_memory *from, bool *broken)
 	*broken = false;
 	if (!from->left)
 		return 0;
-	spin_lock(&p->lock);
+	spin_lock(&p->local.lock);
 	for (;;) {
 		uint64_t n = merge ? from->left % PAGE_SIZE : MIN(from->left, (uint64_t)PAGE_SIZE);
 		bool last = merge && fits_last(p, n);
 		int err;
 
-		if (unlikely(p->state != PIPE_IS_LOCAL)) {
-			ret = PIPE_REMOTE;
+		if (unlikely(p->local.state != LOCAL_IS_HERE)) {
+			ret = LOCAL_REMOTE;
 			break;
 		}
 		if (!p->reader) {
@@ -386,15 +371,15 @@ int64_t pipe_write(struct pipe_end *e, struct pipe_memory *from, bool *broken)
 		if (last || !full(p)) {
 			err = add(p, from, n, last);
 			if (unlikely(err == -EFAULT)) {
-				spin_unlock(&p->lock);
+				spin_unlock(&p->local.lock);
 				err = bring_in(*from, n, false);
-				spin_lock(&p->lock);
+				spin_lock(&p->local.lock);
 				if (!err)
 					continue;
 			}
 			if (unlikely(err)) {
 				/* -ENOMEM: Linux has the room that we do not have. */
-				ret = err == -ENOMEM ? PIPE_CROWDED : ret ? ret : err;
+				ret = err == -ENOMEM ? LOCAL_CROWDED : ret ? ret : err;
 				break;
 			}
 			merge = false;
@@ -415,8 +400,9 @@ int64_t pipe_write(struct pipe_end *e, struct pipe_memory *from, bool *broken)
 			break;
 		}
 		if (!list_empty(&p->readers))
-			wake_first(&p->readers);
-		pipe_wait(p, &p->writers);
+			local_wake_first(&p->readers);
+		local_tell(&p->local, POLLIN | POLLRDNORM);
+		local_wait(&p->local, &p->writers);
 	}
 	leave(p);
 	return ret;
@@ -424,39 +410,20 @@ int64_t pipe_write(struct pipe_end *e, struct pipe_memory *from, bool *broken)
 
 /* ---- The rest ---- */
 
-uint32_t pipe_flags_changed(struct pipe *p)
-{
-	uint32_t change;
-
-	spin_lock(&p->lock);
-	change = ++p->flag_changes;
-	spin_unlock(&p->lock);
-	return change;
-}
-
-bool pipe_set_nonblock(struct pipe_end *e, bool nonblock, uint32_t *change)
-{
-	struct pipe *p = e->pipe;
-	bool latest;
-
-	spin_lock(&p->lock);
-	latest = p->flag_changes == *change;
-	if (latest)
-		atomic_store(&e->nonblock, nonblock);
-	*change = p->flag_changes;
-	spin_unlock(&p->lock);
-	return latest;
-}
-
 int64_t pipe_bytes(struct pipe *p)
 {
 	int64_t n = 0;
 
-	spin_lock(&p->lock);
+	spin_lock(&p->local.lock);
 	for (uint32_t i = p->tail; i != p->head; i++)
 		n += p->buffer[i % PIPE_BUFFERS].bytes;
-	if (p->state != PIPE_IS_LOCAL)
-		n = PIPE_REMOTE;
-	spin_unlock(&p->lock);
+	if (p->local.state != LOCAL_IS_HERE)
+		n = LOCAL_REMOTE;
+	spin_unlock(&p->local.lock);
 	return n;
 }
+
+const struct local_ops pipe_ops = {
+	.name = "a pipe", .read = pipe_read, .write = pipe_write, .vectors = true, .poll = pipe_poll, .stop = stop,
+	.push = pipe_push, .drain = drain, .forget = forget, .close = close_end,
+};

@@ -1,29 +1,26 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * How a local pipe becomes Linux's. It is one step for all who have it, in whatever
+ * How a local object becomes Linux's. It is one step for all who have it, in whatever
  * process:
- *   1. Under its lock the pipe is MOVING. Nobody reads or writes it from then on; who
- *      sleeps in it wakes up and waits for the end of this.
- *   2. One thread has its proxy write the bytes into the Linux pipe, which nobody has
- *      touched so far: through a descriptor of its own process, opened for writing
- *      again if it can only read. The process's mutex keeps the descriptor, and keeps a
- *      fork from inheriting the one that is opened. Each piece says how much must
- *      be there before it, so that a piece of which the answer was lost is not
- *      written twice.
- *   3. Under the lock the pipe is REMOTE, for good. All who wait make their call
+ *   1. Under its lock the object is MOVING. Nobody reads or writes it from then on; who
+ *      sleeps in it or polls it wakes up and waits for the end of this.
+ *   2. One thread has its proxy write what it holds into the Linux object, which nobody has
+ *      touched so far: through a descriptor of its own process, which a pipe's proxy opens for
+ *      writing again if it can only read. The process's mutex keeps the descriptor, and
+ *      keeps a fork from inheriting the one that is opened. Each piece of a pipe says how
+ *      much must be there before it, an eventfd's that nothing is, so that a piece of which
+ *      the answer was lost is not written twice.
+ *   3. Under the lock the object is REMOTE, for good. All who wait make their call
  *      again, in Linux.
- * If the thread fails before Linux has a byte, the pipe is local again and the call that
+ * If the thread fails before Linux has a part, the object is local again and the call that
  * asked for this fails. If it is killed later, the next one who wants to read, write
  * or move goes on from there.
  */
 #include "cokernel/core/clock.h"
 #include "cokernel/core/log.h"
 #include "cokernel/lib/errno.h"
-#include "cokernel/lib/string.h"
-#include "cokernel/mm/phys.h"
 #include "cokernel/sched/thread.h"
 #include "libpoxis/dispatch.h"
-#include "libpoxis/facts.h"
 #include "libpoxis/files/files.h"
 #include "libpoxis/files/pipe.h"
 #include "libpoxis/process.h"
@@ -40,170 +37,109 @@
 
 /* ---- The move ---- */
 
-/* Copies the next bytes out: how many. */
-static uint32_t gather(const struct pipe *p, char *to, uint32_t most)
+void local_last_call(struct thread *t)
 {
-	uint32_t n = 0;
+	uint64_t end = clock_uptime_ns() + LAST_CALL_NS;
 
-	for (uint32_t i = p->tail; i != p->head && n < most; i++) {
-		const struct pipe_buffer *b = &p->buffer[i % PIPE_BUFFERS];
-		uint32_t part = MIN(b->bytes, most - n);
-
-		memcpy(to + n, (char *)page_to_virt(b->page) + b->offset, part);
-		n += part;
-	}
-	return n;
-}
-
-/* They are in Linux. */
-static void consume(struct pipe *p, uint32_t bytes)
-{
-	uint32_t tail = p->tail;
-
-	p->moved_bytes += bytes;
-	while (bytes) {
-		struct pipe_buffer *b = &p->buffer[tail % PIPE_BUFFERS];
-		uint32_t part = MIN(b->bytes, bytes);
-
-		b->offset += part;
-		b->bytes -= part;
-		bytes -= part;
-		tail += !b->bytes;
-	}
-	/* The emptied pages go at the end: pipe_drain() starts at tail. */
-}
-
-static uint32_t left(const struct pipe *p)
-{
-	uint32_t n = 0;
-
-	for (uint32_t i = p->tail; i != p->head; i++)
-		n += p->buffer[i % PIPE_BUFFERS].bytes;
-	return n;
-}
-
-static int64_t push_piece(struct thread *t, struct pipe *p, int fd, bool writes)
-{
-	char *to = (char *)t->process->mailbox->facts.area;
-	uint64_t end;
-	uint32_t n;
-	int64_t ret;
-
-	if (!facts_take_turn(t->process))
-		return -EINTR;
-	n = gather(p, to, OTR_PIPE_PIECE);
-	ret = slot_call(t->slot, OTR_CALL_PIPE_FILL, (uint64_t[6]){ (uint64_t)fd, writes, p->moved_bytes, n });
-	/* Who goes on after us must not meet it half-way. */
-	end = clock_uptime_ns() + LAST_CALL_NS;
 	while (thread_killed(t) && !slot_is_idle(t->slot) && clock_uptime_ns() < end)
 		thread_park_until(clock_uptime_ns() + LAST_CALL_LOOK_NS);
-	atomic_store(&t->process->facts_busy, false);
-	if (ret == (int64_t)n)
-		consume(p, n);
-	else if (thread_killed(t))
-		p->begun = true;        /* the answer may be lost, the piece in Linux's pipe */
-	return ret == (int64_t)n ? 0 : ret < 0 ? ret : -EIO;
 }
 
 /* A descriptor of it that the process has, one for writing if it can be; -EBADF. The
  * mutex is held. */
-static int find_descriptor(struct files *f, const struct pipe *p, bool *writes)
+static int find_descriptor(struct files *f, const struct local *o, bool *writes)
 {
 	int found = -EBADF;
 
 	for (uint32_t i = 0; i < f->table.size && !*writes; i++) {
-		struct pipe_end *e = f->table.entry[i].end;
+		struct local_end *e = f->table.entry[i].end;
 
-		if (!e || e->pipe != p)
+		if (!e || e->object != o)
 			continue;
 		found = (int)i;
-		*writes = e->writes;
+		*writes = local_writes(e);
 	}
 	return found;
 }
 
-static int64_t push(struct thread *t, struct pipe *p, int fd)
+static int64_t push(struct thread *t, struct local *o, int fd)
 {
 	struct files *f = &t->process->files;
 	bool writes = false;
-	int64_t err = 0;
+	int64_t err;
 
 	mutex_lock(&f->mutex);
 	if (fd < 0)
-		fd = find_descriptor(f, p, &writes);
-	if (fd < 0)
-		err = fd;
-	/* What nobody can read any more need not be anywhere. */
-	while (!err && left(p) && load_relaxed(&p->reader))
-		err = push_piece(t, p, fd, writes);
+		fd = find_descriptor(f, o, &writes);
+	err = fd < 0 ? fd : o->ops->push(t, o, fd, writes);
 	mutex_unlock(&f->mutex);
 	return err;
 }
 
 /* One thread's turn at a move; the lock is held. */
-static int64_t move(struct thread *t, struct pipe *p, int fd)
+static int64_t move(struct thread *t, struct local *o, int fd)
 {
 	int64_t err;
 
-	p->moving = true;
-	spin_unlock(&p->lock);
-	err = push(t, p, fd);
-	spin_lock(&p->lock);
-	p->moving = false;
+	o->moving = true;
+	spin_unlock(&o->lock);
+	err = push(t, o, fd);
+	spin_lock(&o->lock);
+	o->moving = false;
 	if (!err) {
-		pipe_drain(p);
-		atomic_store(&p->state, PIPE_IS_REMOTE);
-	} else if (!p->moved_bytes && !p->begun) {
-		p->state = PIPE_IS_LOCAL;
+		o->ops->drain(o);
+		atomic_store(&o->state, LOCAL_IS_REMOTE);
+	} else if (!o->begun) {
+		o->state = LOCAL_IS_HERE;
 	}
-	pipe_wake_all(&p->movers);
+	local_wake_all(&o->movers);
 	if (!err || err == -EBADF)
 		return err;
 	if (!thread_killed(t))
-		log_warn("%s[%u]: a pipe could not be given to Linux (errno %d)", t->process->comm, t->tid,
-			 (int)-err);
+		log_warn("%s[%u]: %s could not be given to Linux (errno %d)", t->process->comm, t->tid,
+			 o->ops->name, (int)-err);
 	return -ENOMEM;
 }
 
 /* The lock is held. */
-static int64_t settle(struct thread *t, struct pipe *p, int fd)
+static int64_t settle(struct thread *t, struct local *o, int fd)
 {
-	while (p->state == PIPE_IS_MOVING) {
-		if (!p->moving)
-			return move(t, p, fd);
+	while (o->state == LOCAL_IS_MOVING) {
+		if (!o->moving)
+			return move(t, o, fd);
 		if (thread_interrupted(t))
 			return -ERESTART;
-		pipe_wait(p, &p->movers);
+		local_wait(o, &o->movers);
 	}
 	return 0;
 }
 
-int64_t pipe_settle(struct thread *t, struct pipe *p)
+int64_t local_settle(struct thread *t, struct local *o)
 {
 	int64_t err;
 
-	spin_lock(&p->lock);
-	err = settle(t, p, -1);
-	spin_unlock(&p->lock);
+	spin_lock(&o->lock);
+	err = settle(t, o, -1);
+	spin_unlock(&o->lock);
 	return err;
 }
 
-int64_t pipe_make_remote(struct thread *t, struct pipe *p, int fd)
+int64_t local_make_remote(struct thread *t, struct local *o, int fd)
 {
 	int64_t err = 0;
 
-	spin_lock(&p->lock);
-	while (p->state != PIPE_IS_REMOTE && !err) {
-		if (p->state == PIPE_IS_LOCAL) {
-			p->state = PIPE_IS_MOVING;
-			pipe_wake_all(&p->readers);
-			pipe_wake_all(&p->writers);
+	spin_lock(&o->lock);
+	while (o->state != LOCAL_IS_REMOTE && !err) {
+		if (o->state == LOCAL_IS_HERE) {
+			o->state = LOCAL_IS_MOVING;
+			o->ops->stop(o);
+			local_tell(o, UINT32_MAX);
 		}
-		err = settle(t, p, fd);
+		err = settle(t, o, fd);
 	}
-	spin_unlock(&p->lock);
+	spin_unlock(&o->lock);
 	if (!err)
-		pipe_forget(p);
+		o->ops->forget(o);
 	return err;
 }
 
@@ -216,7 +152,7 @@ static int64_t one(struct thread *t, uint64_t fd)
 
 	if (!files_get(&t->process->files, fd, &use))
 		return 0;
-	err = pipe_make_remote(t, use.end->pipe, -1);
+	err = local_make_remote(t, use.end->object, -1);
 	files_put(&use);
 	/* Closed meanwhile by another thread: Linux knows. */
 	return err == -EBADF ? 0 : err;
@@ -329,8 +265,8 @@ int64_t files_opened(struct thread *t, int64_t result)
 	p = pipe_find(inode, t->process->uid);
 	if (!p)
 		return result;
-	err = pipe_make_remote(t, p, (int)result);
-	pipe_put(p);
+	err = local_make_remote(t, &p->local, (int)result);
+	local_put(&p->local);
 	if (!err)
 		return result;
 	slot_call_always(t->slot, NR_CLOSE, (uint64_t[6]){ (uint64_t)result });

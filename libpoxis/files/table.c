@@ -3,7 +3,7 @@
 #include "cokernel/lib/errno.h"
 #include "cokernel/lib/string.h"
 #include "cokernel/mm/kmem.h"
-#include "libpoxis/files/pipe.h"
+#include "libpoxis/files/local.h"
 #include "libpoxis/process.h"
 
 #define FILES_FIRST 32u
@@ -28,7 +28,7 @@ bool files_get(struct files *f, uint64_t fd, struct files_use *use)
 	/* Nobody else can close it then. */
 	if (likely(load_relaxed(&p->thread_count) == 1)) {
 		e = find(&f->table, fd);
-		if (!e || pipe_is_remote(e->end->pipe))
+		if (!e || local_is_remote(e->end->object))
 			return false;
 		*use = (struct files_use){ .end = e->end };
 		return true;
@@ -36,13 +36,13 @@ bool files_get(struct files *f, uint64_t fd, struct files_use *use)
 	for (;;) {
 		spin_lock(&f->lock);
 		e = find(&f->table, fd);
-		if (!e || pipe_is_remote(e->end->pipe)) {
+		if (!e || local_is_remote(e->end->object)) {
 			spin_unlock(&f->lock);
 			return false;
 		}
 		changing = e->changing;
 		if (!changing) {
-			*use = (struct files_use){ .end = pipe_end_get(e->end), .counted = true };
+			*use = (struct files_use){ .end = local_end_get(e->end), .counted = true };
 			spin_unlock(&f->lock);
 			return true;
 		}
@@ -55,10 +55,10 @@ bool files_get(struct files *f, uint64_t fd, struct files_use *use)
 void files_put(const struct files_use *use)
 {
 	if (use->counted)
-		pipe_end_put(use->end);
+		local_end_put(use->end);
 }
 
-bool files_is(struct files *f, uint64_t fd, const struct pipe_end *end)
+bool files_is(struct files *f, uint64_t fd, const struct local_end *end)
 {
 	struct file_entry *e;
 	bool same;
@@ -70,7 +70,7 @@ bool files_is(struct files *f, uint64_t fd, const struct pipe_end *end)
 	return same;
 }
 
-struct pipe_end *files_peek(struct files *f, uint64_t fd)
+struct local_end *files_peek(struct files *f, uint64_t fd)
 {
 	struct file_entry *e = find(&f->table, (uint32_t)fd);
 
@@ -103,10 +103,10 @@ int files_room(struct files *f, uint32_t fd)
 	return 0;
 }
 
-struct pipe_end *files_set(struct files *f, uint32_t fd, struct pipe_end *end, bool cloexec)
+struct local_end *files_set(struct files *f, uint32_t fd, struct local_end *end, bool cloexec)
 {
 	struct file_entry *e = &f->table.entry[fd];
-	struct pipe_end *old;
+	struct local_end *old;
 
 	spin_lock(&f->lock);
 	old = e->end;
@@ -117,18 +117,18 @@ struct pipe_end *files_set(struct files *f, uint32_t fd, struct pipe_end *end, b
 }
 
 /* Under the lock. */
-static struct pipe_end *clear(struct file_table *t, struct file_entry *e)
+static struct local_end *clear(struct file_table *t, struct file_entry *e)
 {
-	struct pipe_end *old = e->end;
+	struct local_end *old = e->end;
 
 	*e = (struct file_entry){ 0 };
 	store_relaxed(&t->count, t->count - 1);
 	return old;
 }
 
-struct pipe_end *files_clear(struct files *f, uint32_t fd)
+struct local_end *files_clear(struct files *f, uint32_t fd)
 {
-	struct pipe_end *old = NULL;
+	struct local_end *old = NULL;
 	struct file_entry *e;
 
 	spin_lock(&f->lock);
@@ -173,14 +173,14 @@ static void clear_some(struct files *f, uint64_t first, uint64_t last, bool cloe
 {
 	for (uint64_t fd = first; fd <= last && fd < f->table.size; fd++) {
 		struct file_entry *e = &f->table.entry[fd];
-		struct pipe_end *old = NULL;
+		struct local_end *old = NULL;
 
 		spin_lock(&f->lock);
 		if (e->end && (!cloexec_only || e->cloexec))
 			old = clear(&f->table, e);
 		spin_unlock(&f->lock);
 		if (old)
-			pipe_end_put(old);
+			local_end_put(old);
 	}
 }
 
@@ -212,7 +212,7 @@ int files_copy(struct files *f, struct file_table **copy)
 	memcpy(to->entry, f->table.entry, to->size * sizeof(*to->entry));
 	for (uint32_t i = 0; i < to->size; i++)
 		if (to->entry[i].end)
-			pipe_end_get(to->entry[i].end);
+			local_end_get(to->entry[i].end);
 	spin_unlock(&f->lock);
 	*copy = to;
 	return 0;
@@ -222,7 +222,7 @@ static void free_entries(struct file_table *t)
 {
 	for (uint32_t i = 0; i < t->size; i++)
 		if (t->entry[i].end)
-			pipe_end_put(t->entry[i].end);
+			local_end_put(t->entry[i].end);
 	kmem_free(t->entry);
 }
 

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What all local objects have in common: ends that descriptors refer to, whoever
+ * sleeps in them or polls them, and the way to Linux. A pipe (pipe.h) and an eventfd
+ * (eventfd.h) begin with a struct local.
+ */
+#ifndef LIBPOXIS_FILES_LOCAL_H
+#define LIBPOXIS_FILES_LOCAL_H
+
+#include "cokernel/lib/list.h"
+#include "cokernel/lib/spinlock.h"
+#include "cokernel/lib/types.h"
+#include "cokernel/sched/thread.h"
+
+struct local;
+struct local_end;
+
+/* What read and write answer when the object is no longer local, or should not be:
+ * there is no memory for what Linux would take. */
+#define LOCAL_REMOTE  (-1000)
+#define LOCAL_CROWDED (-1001)
+
+enum local_state {
+	LOCAL_IS_HERE,
+	LOCAL_IS_MOVING,            /* what it holds goes to Linux; nobody reads or writes */
+	LOCAL_IS_REMOTE,            /* for good */
+};
+
+enum { LOCAL_READS = 1, LOCAL_WRITES = 2 };
+
+/* asm-generic/poll.h */
+enum {
+	POLLIN = 1, POLLPRI = 2, POLLOUT = 4, POLLERR = 8, POLLHUP = 0x10, POLLRDNORM = 0x40, POLLRDBAND = 0x80,
+	POLLWRNORM = 0x100, POLLWRBAND = 0x200,
+};
+
+/* The program's memory, a piece after the other; a copy is cheap. */
+struct iovec {
+	uint64_t base, bytes;
+};
+struct user_memory {
+	const struct iovec *v;      /* those that are left */
+	uint32_t count;
+	uint64_t done;              /* of the first */
+	uint64_t left;              /* bytes in all */
+};
+
+struct local_ops {
+	const char *name;           /* with its article, for the log */
+	/* Bytes, or Linux's errors, -ERESTART for a signal; LOCAL_REMOTE when it is no
+	 * longer local, and nothing was read. */
+	int64_t (*read)(struct local_end *e, struct user_memory *to);
+	/* The same or LOCAL_CROWDED, with both of which *from tells how far it came. *broken:
+	 * there is no reader, the thread gets SIGPIPE. */
+	int64_t (*write)(struct local_end *e, struct user_memory *from, bool *broken);
+	/* One vector is one read, and one write; else Linux does what has several. */
+	bool vectors;
+	/* POLL*, as Linux's poll() of it; the lock is held. */
+	uint32_t (*poll)(const struct local_end *e);
+	/* Wakes all who sleep in it; the lock is held. */
+	void (*stop)(struct local *o);
+	/* Has Linux's object hold what this one does, through descriptor `fd` of the current
+	 * process, whose mutex is held. Again after any failure: what Linux has already stays
+	 * one. Sets o->begun as long as Linux may have a part. 0 or an error. */
+	int64_t (*push)(struct thread *t, struct local *o, int fd, bool writes);
+	/* Linux has all; the lock is held. */
+	void (*drain)(struct local *o);
+	/* Linux's is being used from now on, or nobody can refer to it; more than once. */
+	void (*forget)(struct local *o);
+	/* This end is open nowhere any more. */
+	void (*close)(struct local_end *e);
+};
+
+/* What an open file description is in Linux: dup and fork share it. */
+struct local_end {
+	struct local *object;
+	_Atomic uint32_t refs;      /* entries in tables, and calls */
+	uint8_t modes;              /* LOCAL_READS, LOCAL_WRITES */
+	_Atomic bool nonblock;      /* follows Linux's; local_set_nonblock() */
+};
+
+struct local {
+	const struct local_ops *ops;
+	_Atomic uint32_t refs;      /* its ends; who found it otherwise */
+
+	struct spinlock lock;       /* and of what the object adds */
+	_Atomic uint32_t state;     /* LOCAL_IS_*; read without the lock, too */
+	uint32_t flag_changes;      /* of O_NONBLOCK in Linux, of which we know */
+	struct list watchers;       /* struct watcher */
+	/* Of the move; remote.c */
+	bool moving;                /* a thread is at it */
+	bool begun;                 /* Linux may have a part: there is no way back */
+	struct list movers;         /* struct local_waiter: wait for its end */
+};
+
+struct local_waiter {
+	struct list link;
+	struct thread *thread;
+};
+
+/* Somebody who polls it. It stays in the list while it is woken: it may not be the only
+ * thing that its thread waits for. */
+struct watcher {
+	struct list link;
+	struct thread *thread;
+	uint32_t events;            /* POLL*, for which it is woken */
+};
+
+static inline bool local_is_remote(const struct local *o)
+{
+	return atomic_load_explicit(&o->state, memory_order_acquire) == LOCAL_IS_REMOTE;
+}
+static inline bool local_writes(const struct local_end *e)
+{
+	return e->modes & LOCAL_WRITES;
+}
+static inline struct local_end *local_end_get(struct local_end *e)
+{
+	atomic_fetch_add_explicit(&e->refs, 1, memory_order_relaxed);
+	return e;
+}
+static inline void local_get(struct local *o)
+{
+	atomic_fetch_add(&o->refs, 1);
+}
+
+/* ---- local.c ---- */
+
+/* All but the lock's and the ends' fields, which are zero. `ends`: its references. */
+void local_init(struct local *o, const struct local_ops *ops, uint32_t ends);
+void local_end_put(struct local_end *e);
+/* Its memory goes with the last one. */
+void local_put(struct local *o);
+/* O_NONBLOCK was changed in Linux: the number of this change. */
+uint32_t local_flags_changed(struct local *o);
+/* What Linux was asked for since. False: it was changed again, *change is the number,
+ * ask again. */
+bool local_set_nonblock(struct local_end *e, bool nonblock, uint32_t *change);
+
+/* The lock is held for these. */
+/* Parks until woken; *in_line is the list to stand in. The lock is let go meanwhile. */
+void local_wait(struct local *o, struct list *in_line);
+static inline void local_wake_first(struct list *waiters)
+{
+	struct list *l = list_pop_front(waiters);
+
+	if (l)
+		thread_unpark(list_entry(l, struct local_waiter, link)->thread);
+}
+void local_wake_all(struct list *waiters);
+/* Those who poll it for any of these; errors and hang-ups all wait for. */
+void local_wake_watchers(struct local *o, uint32_t events);
+/* The same; to be called where nobody watches mostly. */
+static inline void local_tell(struct local *o, uint32_t events)
+{
+	if (unlikely(!list_empty(&o->watchers)))
+		local_wake_watchers(o, events);
+}
+
+/* ---- remote.c ---- */
+
+/* Gives it to Linux through descriptor `fd` of the current process, -1: one of its
+ * table. 0, -ERESTART, -EBADF (the process has no descriptor of it any more), -ENOMEM. */
+int64_t local_make_remote(struct thread *t, struct local *o, int fd);
+/* Waits for the end of a move, which it goes on with if whoever was at it is gone; it
+ * may be local again after that. The same results. */
+int64_t local_settle(struct thread *t, struct local *o);
+/* After a call of `push` to Linux: who goes on after a thread that is killed must not
+ * meet that call half-way. */
+void local_last_call(struct thread *t);
+
+#endif
