@@ -697,18 +697,21 @@ static void remote(void)
 	static const size_t sizes[] = { 11, 1000, 5000, 65536 };
 	struct epoll_event event = { .events = EPOLLIN };
 	int p[2], s[2], e, fd, n;
-	fd_set set;
+	fd_set set, other;
 	char link[40];
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		printf("with %zu bytes\n", sizes[i]);
 		loaded(p, sizes[i]);
-		SHOW(poll((struct pollfd[]){ { p[0], POLLIN, 0 }, { p[1], POLLOUT, 0 } }, 2, 0));
+		/* Beside something that is Linux's in any case. */
+		SHOW(poll((struct pollfd[]){ { p[0], POLLIN, 0 }, { p[1], POLLOUT, 0 }, { 0, 0, 0 } }, 3, 0));
 		unload(p, sizes[i]);
 		loaded(p, sizes[i]);
 		FD_ZERO(&set);
 		FD_SET(p[0], &set);
-		SHOW(select(p[0] + 1, &set, NULL, NULL, NULL));
+		FD_ZERO(&other);
+		FD_SET(0, &other);
+		SHOW(select(p[0] + 1, &set, NULL, &other, NULL));
 		unload(p, sizes[i]);
 		loaded(p, sizes[i]);
 		e = epoll_create1(0);
@@ -761,12 +764,12 @@ static void rights(void)
 	if (!pid) {
 		SHOW(setresuid(65534, 65534, 65534));
 		close(p[1]);
-		SHOW(poll(&(struct pollfd){ p[0], POLLIN, 0 }, 1, 0));
+		SHOW(poll((struct pollfd[]){ { p[0], POLLIN, 0 }, { 0, 0, 0 } }, 2, 0));
 		SHOW(read(p[0], seen, 4000));
 		printf("%s\n", memcmp(seen, big + 10, 4000) ? "wrong" : "right");
 		make(q, 0);
 		SHOW(write(q[1], big, 100));
-		SHOW(poll(&(struct pollfd){ q[0], POLLIN, 0 }, 1, 0));
+		SHOW(poll((struct pollfd[]){ { q[0], POLLIN, 0 }, { 0, 0, 0 } }, 2, 0));
 		SHOW(read(q[0], seen, 4000));
 		fflush(stdout);
 		_exit(0);
@@ -824,7 +827,7 @@ static void moving(void)
 		if (!pid) {
 			close(shared[1]);
 			nap(20 * round);
-			poll(&(struct pollfd){ shared[0], POLLIN, 0 }, 1, 0);
+			poll((struct pollfd[]){ { shared[0], POLLIN, 0 }, { 0, 0, 0 } }, 2, 0);
 			_exit(0);
 		}
 		pthread_create(&t, NULL, writer_thread, NULL);

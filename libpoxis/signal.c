@@ -160,7 +160,7 @@ int64_t sys_rt_sigprocmask(struct regs *r)
 
 /* A call that waits with a mask of its own: Linux sets it for the twin, and here
  * it decides what may be delivered. The old one goes into the handler's frame. */
-static int64_t call_masked(struct regs *r, uaddr_t mask_at)
+int64_t signal_call_masked(struct regs *r, uaddr_t mask_at)
 {
 	struct thread *t = current_thread();
 	uint64_t mask;
@@ -189,33 +189,35 @@ static int64_t call_masked(struct regs *r, uaddr_t mask_at)
 	return ret;
 }
 
-int64_t sys_rt_sigsuspend(struct regs *r)
+void signal_mask_begin(struct thread *t, uint64_t mask)
 {
-	return r->rsi == 8 ? call_masked(r, r->rdi) : -EINVAL;
+	t->saved_mask = t->sigmask;
+	set_mask(t, mask);
 }
 
-int64_t sys_ppoll(struct regs *r)
+bool signal_mask_end(struct thread *t)
 {
-	return call_masked(r, r->r10);
+	spin_lock(&t->process->lock);
+	t->mask_saved = first_deliverable(t);
+	spin_unlock(&t->process->lock);
+	if (!t->mask_saved)
+		set_mask(t, t->saved_mask);
+	return t->mask_saved;
+}
+
+int64_t sys_rt_sigsuspend(struct regs *r)
+{
+	return r->rsi == 8 ? signal_call_masked(r, r->rdi) : -EINVAL;
 }
 
 int64_t sys_epoll_pwait(struct regs *r)
 {
-	return call_masked(r, r->r8);
+	return signal_call_masked(r, r->r8);
 }
 
 int64_t sys_epoll_pwait2(struct regs *r)
 {
-	return call_masked(r, r->r8);
-}
-
-int64_t sys_pselect6(struct regs *r)
-{
-	uint64_t sixth[2] = { 0 };      /* pointer to the mask, its size */
-
-	if (r->r9 && user_read(sixth, r->r9, sizeof(sixth)))
-		return -EFAULT;
-	return call_masked(r, sixth[0]);
+	return signal_call_masked(r, r->r8);
 }
 
 /* ---- Actions ---- */

@@ -64,6 +64,12 @@ void signal_deliver(struct thread *t, struct regs *r);
 /* The mask of a thread that starts goes to its twin. */
 void signal_start_thread(struct thread *t);
 void signal_free_all(struct thread *t);
+/* Delegates a call that waits with a mask of its own, at mask_at or 0: none. */
+int64_t signal_call_masked(struct regs *r, uaddr_t mask_at);
+/* Around one that waits here: its mask holds, here and in Linux, from which both may
+ * take a while. The end says whether a handler runs now, which takes the old mask along. */
+void signal_mask_begin(struct thread *t, uint64_t mask);
+bool signal_mask_end(struct thread *t);
 
 int64_t sys_rt_sigaction(struct regs *r);
 int64_t sys_rt_sigprocmask(struct regs *r);
@@ -73,8 +79,6 @@ int64_t sys_sigaltstack(struct regs *r);
 int64_t sys_tkill(struct regs *r);
 int64_t sys_tgkill(struct regs *r);
 int64_t sys_rt_sigsuspend(struct regs *r);
-int64_t sys_ppoll(struct regs *r);
-int64_t sys_pselect6(struct regs *r);
 int64_t sys_epoll_pwait(struct regs *r);
 int64_t sys_epoll_pwait2(struct regs *r);
 

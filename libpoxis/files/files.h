@@ -112,4 +112,11 @@ int64_t sys_dup3(struct regs *r);
 int64_t sys_fcntl(struct regs *r);
 int64_t sys_ioctl(struct regs *r);
 
+/* ---- poll.c ---- */
+
+int64_t sys_poll(struct regs *r);
+int64_t sys_ppoll(struct regs *r);
+int64_t sys_select(struct regs *r);
+int64_t sys_pselect6(struct regs *r);
+
 #endif
