@@ -100,6 +100,8 @@ OTR_ASSERT_AT(struct otr_slot, sig_pending, 72);
                                                OTR_PIPE_PIECE, where the mailbox has facts.area: write them
                                                to it, unless they are in it too. Result: arg3 */
 #define OTR_PIPE_PIECE 1024u    /* of which four make a page of the pipe */
+#define OTR_CALL_EVENTFD_FILL (OTR_CALL_BASE + 21) /* arg0 a descriptor of an eventfd, arg1 what to add to
+                                              it, unless it is not 0 any more. Result: 0 */
 #define OTR_RAISE_PROCESS 0u    /* it is blocked in this thread */
 #define OTR_RAISE_THREAD  1u    /* this thread takes it */
 #define OTR_RAISE_SELF    2u    /* so it does, and Linux would name the program as the sender */

@@ -32,10 +32,13 @@
  *   pipe-rw     1 byte into a pipe and out again, by one thread
  *   pipe        1 byte to another thread through a pipe and back through another
  *   pipe-fork   the same with another process
+ *   eventfd     a number into an eventfd and out again, by one thread
+ *   poll-pipe   poll of two pipes, one of which has a byte
  *   loop        1,000,000 additions (the same machine code on both)
  */
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -44,6 +47,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -260,6 +264,24 @@ static void op_pipe_rw(void)
 		exit(3);
 }
 
+static int event;
+
+static void op_eventfd(void)
+{
+	uint64_t n = 1;
+
+	if (write(event, &n, sizeof(n)) != sizeof(n) || read(event, &n, sizeof(n)) != sizeof(n))
+		exit(3);
+}
+
+static void op_poll_pipe(void)
+{
+	struct pollfd p[2] = { { there[0], POLLIN, 0 }, { back[0], POLLIN, 0 } };
+
+	if (poll(p, 2, -1) != 1)
+		exit(3);
+}
+
 /* Computes until it is told to stop; keeps to the caller's CPU. */
 static void *burner(void *arg)
 {
@@ -355,6 +377,7 @@ int main(int argc, char **argv)
 		{ "signal", op_signal, NULL }, { "futex", op_futex, ponger }, { "mutex", op_mutex, locker },
 		{ "switch", op_yield, yielder }, { "pread-busy", op_pread, burner },
 		{ "write-busy", op_write, burner },
+		{ "eventfd", op_eventfd, NULL }, { "poll-pipe", op_poll_pipe, NULL },
 		{ "pipe-rw", op_pipe_rw, NULL }, { "pipe", op_pipe, pipe_ponger }, { "pipe-fork", op_pipe, NULL },
 	};
 	const char *name = argc > 1 ? argv[1] : "";
@@ -386,6 +409,10 @@ int main(int argc, char **argv)
 		if (ops[i].other && ops[i].other != ponger && ops[i].other != pipe_ponger)
 			pin_here();
 		if (strstr(name, "pipe") && (pipe(there) || pipe(back)))
+			return 3;
+		if (!strcmp(name, "eventfd") && (event = eventfd(0, 0)) < 0)
+			return 3;
+		if (!strcmp(name, "poll-pipe") && write(there[1], "", 1) != 1)
 			return 3;
 		if (!strcmp(name, "pipe-fork") && !(child = fork())) {
 			close(there[1]);

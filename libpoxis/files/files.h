@@ -112,6 +112,11 @@ int64_t sys_dup3(struct regs *r);
 int64_t sys_fcntl(struct regs *r);
 int64_t sys_ioctl(struct regs *r);
 
+/* ---- eventfd.c ---- */
+
+int64_t sys_eventfd(struct regs *r);
+int64_t sys_eventfd2(struct regs *r);
+
 /* ---- poll.c ---- */
 
 int64_t sys_poll(struct regs *r);

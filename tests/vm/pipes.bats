@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: BSD-2-Clause
-# Pipes that the co-kernel serves itself: the same as Linux's, whatever is done
-# with them; and the calls that it does not delegate.
+# Pipes and eventfds that the co-kernel serves itself, and polling them: the same as
+# Linux's, whatever is done with them; and the calls that it does not delegate.
 # vm: --cpus 4
 # limit: 300
 
@@ -34,6 +34,10 @@ both() {
 @test "a pipe with bytes inside becomes Linux's" { both "$apps/pipes" remote rights; }
 @test "and while others read and write it" { both "$apps/pipes" moving; }
 
+@test "poll and select: what is ready, errors, times" { both "$apps/polls" states errors times; }
+@test "poll and select: waiting, signals, many at once" { both "$apps/polls" waiting signals many torture; }
+@test "eventfds; sets that are not all local" { both "$apps/polls" events mixed; }
+
 @test "bash: pipelines, substitution of processes, here documents" {
     both /bin/bash -c 'seq 2000 | sort -rn | head -n 3; cat <(echo one; echo two) <(seq 3)
         yes | head -n 2; echo ${PIPESTATUS[@]}; cat <<<here; x=$(seq 5 | tr "\n" ,); echo $x
@@ -60,7 +64,35 @@ assert calls["write"]["calls"] >= 5000 and calls["write"]["delegated"] < 100, ca
 END
 }
 
+@test "polling local descriptors is not delegated, nor are eventfds" {
+    cat >/dev/shm/poll.py <<'END'
+import os, select
+r, w = os.pipe()
+e = os.eventfd(0)
+p = select.poll()
+p.register(r, select.POLLIN)
+p.register(e, select.POLLIN)
+for i in range(2000):
+    os.write(w, b"x")
+    os.eventfd_write(e, 3)
+    assert len(p.poll(1000)) == 2
+    assert select.select([r, e], [w], [], 1) == ([r, e], [w], [])
+    assert os.read(r, 1) == b"x" and os.eventfd_read(e) == 3
+    p.poll(0)
+END
+    outrigger run --summary --json p -- python3 /dev/shm/poll.py 2>/dev/shm/summary
+    python3 - <<'END'
+import json
+calls = {c["call"]: c for c in json.load(open("/dev/shm/summary"))}
+for name in "read", "write", "poll":
+    assert calls[name]["calls"] >= 4000 and calls[name]["delegated"] < 200, calls[name]
+select = calls.get("select") or calls["pselect6"]
+assert select["calls"] >= 2000 and select["delegated"] < 100, select
+END
+}
+
 @test "nothing is left behind" {
     for i in 1 2 3; do outrigger run p -- "$apps/pipes" tree deaths remote >/dev/null 2>&1; done
+    for i in 1 2 3; do outrigger run p -- "$apps/polls" waiting torture mixed >/dev/null 2>&1; done
     outrigger run p -- /bin/true
 }

@@ -2,11 +2,12 @@
 /*
  * Pipes that the co-kernel serves itself have a pipe of Linux behind their
  * descriptors, which stays empty until the co-kernel hands over what is in its
- * own (libpoxis/files/remote.c).
+ * own (libpoxis/files/remote.c). So it is with eventfds, which stay at 0.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
@@ -97,6 +98,26 @@ long pipe_fill(struct proxy *p, const uint64_t a[6])
 	if (to != fd)
 		close(to);
 	return ret == -EPIPE ? (long)bytes : ret;
+}
+
+long eventfd_fill(const uint64_t a[6])
+{
+	struct pollfd p = { .fd = (int)a[0], .events = POLLIN };
+	uint64_t count = a[1];
+	long ret;
+
+	if (hide_is_hidden(a[0]))
+		return -EINVAL;
+	/* What comes meanwhile is for the program, and nothing here waits. */
+	do {
+		ret = raw_syscall(SYS_poll, (uintptr_t)&p, 1, 0, 0, 0, 0);
+	} while (ret == -EINTR);
+	if (ret < 0)
+		return ret;
+	if (p.revents & POLLIN)
+		return 0;
+	ret = raw_syscall(SYS_write, (uint64_t)p.fd, (uintptr_t)&count, sizeof(count), 0, 0, 0);
+	return ret == sizeof(count) ? 0 : ret < 0 ? ret : -EIO;
 }
 
 void pipe_opened(struct twin *t, long fd)
