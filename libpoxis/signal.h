@@ -66,8 +66,9 @@ void signal_start_thread(struct thread *t);
 void signal_free_all(struct thread *t);
 /* Delegates a call that waits with a mask of its own, at mask_at or 0: none. */
 int64_t signal_call_masked(struct regs *r, uaddr_t mask_at);
-/* Around one that waits here: its mask holds, here and in Linux, from which both may
- * take a while. The end says whether a handler runs now, which takes the old mask along. */
+/* Around one that waits here: its mask holds here and in Linux, which is asked if that is
+ * a change, so a park token may be gone after either. The end says whether a handler runs
+ * now, which takes the old mask along. */
 void signal_mask_begin(struct thread *t, uint64_t mask);
 bool signal_mask_end(struct thread *t);
 
