@@ -3,8 +3,8 @@
  * Descriptors that are served here. Numbers and the table are Linux's: each local
  * object has a Linux object behind its number, so that dup, close, exec and all
  * that only handles descriptors stays right by itself. Beside it a process has
- * this table, from numbers to ends of local objects (local.h); what only Linux can do with one
- * makes it Linux's for good, for everybody who has it (remote.c).
+ * this table, from numbers to ends of local objects (local.h); what only Linux can do
+ * with one makes it Linux's for good, for everybody who has it (remote.c).
  */
 #ifndef LIBPOXIS_FILES_FILES_H
 #define LIBPOXIS_FILES_FILES_H
@@ -21,7 +21,7 @@ struct sys_row;
 struct thread;
 
 struct file_entry {
-	struct local_end *end;       /* with a reference; NULL: Linux's alone */
+	struct local_end *end;      /* with a reference; NULL: Linux's alone */
 	bool cloexec;
 	bool changing;              /* Linux is asked: wait for the mutex and look again */
 };
