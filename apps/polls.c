@@ -97,7 +97,7 @@ static void take(int e)
 /* Something that another thread does in a while. */
 struct later {
 	enum { WRITE, CLOSE, READ, ADD, TAKE, REMOTE, KILL } what;
-	int fd;
+	int fd, wait_ms;            /* 0: 60 */
 	pthread_t whom, thread;
 };
 
@@ -109,7 +109,7 @@ static void *do_later(void *arg)
 	ssize_t ret = 0;
 	int e;
 
-	nap(60);
+	nap(l->wait_ms > 0 ? l->wait_ms : 60);
 	switch (l->what) {
 	case WRITE: ret = write(l->fd, "x", 1); break;
 	case CLOSE: ret = close(l->fd); break;
@@ -386,10 +386,53 @@ static void interrupted(int flags)
 	both_closed(q);
 }
 
+/* 1500 ms, and not that time again from late in it. */
+static bool in_time(long from)
+{
+	return now_ms() - from >= 1500 && now_ms() - from < 2700;
+}
+
+/* No handler runs, so the call goes on, for the time that is left. */
+static void stopped(void)
+{
+	struct pollfd p = { -1, POLLIN, 7 };
+	pid_t me = getpid(), pid;
+	struct timeval tv = { 1, 500000 };
+	fd_set set;
+	int q[2];
+
+	make(q, 0);
+	p.fd = q[0];
+	for (int i = 0; i < 2; i++) {
+		long from;
+
+		fflush(stdout);
+		pid = fork();
+		if (!pid) {
+			nap(1350);
+			kill(me, SIGSTOP);
+			nap(50);
+			kill(me, SIGCONT);
+			_exit(0);
+		}
+		FD_ZERO(&set);
+		FD_SET(q[0], &set);
+		from = now_ms();
+		if (i)
+			SHOW(select(q[0] + 1, &set, NULL, NULL, &tv));
+		else
+			SHOW(poll(&p, 1, 1500));
+		printf("%s\n", in_time(from) ? "in time" : "at another time");
+		waitpid(pid, NULL, 0);
+	}
+	both_closed(q);
+}
+
 static void signals(void)
 {
 	interrupted(0);
 	interrupted(SA_RESTART);
+	stopped();
 }
 
 /* ---- Many ---- */
@@ -571,7 +614,8 @@ static void events(void)
 static void mixed(void)
 {
 	int p[2], e, s, null = open("/dev/null", O_RDWR);
-	struct later l;
+	struct later l, k;
+	long from;
 	char seen[8] = "";
 
 	make(p, O_NONBLOCK);
@@ -591,10 +635,24 @@ static void mixed(void)
 	close(e);
 	/* It is given away while a thread waits for it. */
 	make(p, O_NONBLOCK);
-	l = (struct later){ .what = REMOTE, .fd = p[0] };
+	l = (struct later){ .what = REMOTE, .fd = p[0], .wait_ms = 1400 };
 	later(&l);
-	SHOW(poll(&(struct pollfd){ p[0], POLLIN, 0 }, 1, 200));
+	from = now_ms();
+	SHOW(poll(&(struct pollfd){ p[0], POLLIN, 0 }, 1, 1500));
 	done(&l);
+	/* The time goes on from where it was. */
+	printf("%s\n", in_time(from) ? "in time" : "at another time");
+	both_closed(p);
+	/* So does the call: a handler that runs then ends it. */
+	sigaction(SIGUSR1, &(struct sigaction){ .sa_handler = on_signal, .sa_flags = SA_RESTART }, NULL);
+	make(p, O_NONBLOCK);
+	l = (struct later){ .what = REMOTE, .fd = p[0] };
+	k = (struct later){ .what = KILL, .wait_ms = 300 };
+	later(&l);
+	later(&k);
+	SHOW(poll(&(struct pollfd){ p[0], POLLIN, 0 }, 1, 5000));
+	done(&l);
+	done(&k);
 	both_closed(p);
 	e = event(0, 0);
 	l = (struct later){ .what = REMOTE, .fd = e };

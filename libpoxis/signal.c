@@ -116,7 +116,7 @@ void signal_free_all(struct thread *t)
 
 /* ---- Masks ---- */
 
-/* Sets the thread's mask here and, when it differs, the twin's. */
+/* Sets the current thread's mask here and, when it differs, the twin's. */
 static void set_mask(struct thread *t, uint64_t mask)
 {
 	struct process *p = t->process;
@@ -124,8 +124,11 @@ static void set_mask(struct thread *t, uint64_t mask)
 	mask &= ~never_blocked;
 	spin_lock(&p->lock);
 	t->sigmask = mask;
+	/* One that came just before and is blocked now interrupts nothing. */
 	if (first_deliverable(t))
 		atomic_fetch_or(&t->work, WORK_SIGNAL);
+	else
+		atomic_fetch_and(&t->work, ~WORK_SIGNAL);
 	spin_unlock(&p->lock);
 	if (t->slot->twin_mask != mask && !slot_call(t->slot, OTR_CALL_SIGMASK, (uint64_t[6]){ mask }))
 		t->slot->twin_mask = mask;
@@ -445,7 +448,8 @@ void signal_deliver(struct thread *t, struct regs *r)
 			core_die(t, &info);
 			return;
 		}
-		end_call(r, a.flags & SA_RESTART);
+		t->poll_deadline_ns = 0;
+		end_call(r, a.flags & SA_RESTART && (int64_t)r->rax != -ERESTART_UNHANDLED);
 		if (sigframe_push(t, r, &info, &a, mask)) {
 			/* As Linux: the handler does not run, but one for SIGSEGV may. */
 			spin_lock(&p->lock);
@@ -466,6 +470,11 @@ void signal_deliver(struct thread *t, struct regs *r)
 			slot_call(t->slot, OTR_CALL_SIGACTION, (uint64_t[6]){ (uint64_t)info.number, OTR_SIG_DEFAULT });
 	}
 	end_call(r, true);
+	/* A debugger took the signals for which a call with a mask of its own ended. */
+	if (unlikely(t->mask_saved)) {
+		t->mask_saved = false;
+		set_mask(t, t->saved_mask);
+	}
 }
 
 int64_t sys_rt_sigreturn(struct regs *r)

@@ -46,10 +46,12 @@ struct signal {
  * be made in any case. Never seen by programs. */
 #define ERESTART 512
 #define ERESTART_ALWAYS 514
+/* The same, but EINTR after any handler (Linux's ERESTARTNOHAND). */
+#define ERESTART_UNHANDLED 516
 
 static inline bool signal_restarts(int64_t ret)
 {
-	return ret == -ERESTART || ret == -ERESTART_ALWAYS;
+	return ret == -ERESTART || ret == -ERESTART_ALWAYS || ret == -ERESTART_UNHANDLED;
 }
 
 /* Takes what the twin left in the slot; from the doorbell and after calls. */

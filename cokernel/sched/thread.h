@@ -74,6 +74,7 @@ struct thread {
 	uint32_t signal_count;
 	uint64_t saved_mask;        /* comes back after a call with a mask of its own */
 	bool mask_saved;
+	uint64_t poll_deadline_ns;  /* of poll() that no handler interrupted and that is made again; the thread's own */
 	bool user_known;            /* `user`, until it may change; the thread's own */
 	uint32_t user;              /* its real user id in Linux */
 	uint64_t altstack[3];       /* stack_t: sp, flags, size; the thread's own */

@@ -41,7 +41,8 @@ struct item {
 
 struct wait {
 	uint64_t timeout_ns;        /* or FOR_EVER */
-	uint64_t deadline;          /* clock_uptime_ns(), 0: it did not come to waiting */
+	uint64_t deadline;          /* clock_uptime_ns(), of one that waits; 0: none */
+	bool waited;                /* it came to that */
 	bool masked;
 	uint64_t mask;              /* of signals, meanwhile */
 };
@@ -98,7 +99,7 @@ static void unwatch(struct item *v, uint32_t count)
 		}
 }
 
-/* How many are ready, 0 when the time is over, -EINTR, GONE. */
+/* How many are ready, 0 when the time is over, -ERESTART_UNHANDLED, GONE. */
 static int64_t wait_here(struct item *v, uint32_t count, struct wait *w)
 {
 	struct thread *t = current_thread();
@@ -107,7 +108,8 @@ static int64_t wait_here(struct item *v, uint32_t count, struct wait *w)
 
 	if (ret)
 		return ret;
-	if (!late && w->timeout_ns != FOR_EVER)
+	w->waited = true;
+	if (!late && w->timeout_ns != FOR_EVER && !w->deadline)
 		w->deadline = clock_uptime_ns() + w->timeout_ns;
 	/* Before the look after which it parks: this call may take an unpark. */
 	if (w->masked)
@@ -116,7 +118,7 @@ static int64_t wait_here(struct item *v, uint32_t count, struct wait *w)
 	/* In Linux's order: what is ready, signals, time. */
 	while (!ret) {
 		if (thread_interrupted(t))
-			ret = -EINTR;
+			ret = -ERESTART_UNHANDLED;
 		else if (late)
 			break;
 		else {
@@ -127,7 +129,7 @@ static int64_t wait_here(struct item *v, uint32_t count, struct wait *w)
 	unwatch(v, count);
 	/* A handler runs next, with that mask: the call is over, wherever the rest is. */
 	if (w->masked && signal_mask_end(t) && ret == GONE)
-		ret = -EINTR;
+		ret = -ERESTART_UNHANDLED;
 	return ret;
 }
 
@@ -140,6 +142,13 @@ static uint64_t left_ns(const struct wait *w)
 		return w->timeout_ns;
 	now = clock_uptime_ns();
 	return w->deadline > now ? w->deadline - now : 0;
+}
+
+/* What Linux answered to a call, the beginning of which was here: a handler that it was
+ * not begun for ends it. */
+static int64_t by_linux(const struct wait *w, int64_t ret)
+{
+	return w->waited && signal_restarts(ret) ? -ERESTART_UNHANDLED : ret;
 }
 
 /* ---- The caller's times and masks; false: something is wrong, which Linux says ---- */
@@ -246,19 +255,25 @@ static int64_t poll_here(uaddr_t at, uint32_t count, struct wait *w)
 int64_t sys_poll(struct regs *r)
 {
 	int32_t ms = (int32_t)r->rdx;
-	struct wait w = { .timeout_ns = ms < 0 ? FOR_EVER : (uint64_t)ms * 1000000 };
-	int64_t ret = poll_here(r->rdi, (uint32_t)r->rsi, &w);
-	uint64_t rdx;
+	struct thread *t = current_thread();
+	struct wait w = { .timeout_ns = ms < 0 ? FOR_EVER : (uint64_t)ms * 1000000,
+			  .deadline = t->poll_deadline_ns };
+	int64_t ret;
 
-	if (ret != GONE)
-		return ret;
-	if (!w.deadline)
-		return dispatch_delegate(r);
-	/* It has waited for a part already. */
-	rdx = r->rdx;
-	r->rdx = (left_ns(&w) + 999999) / 1000000;
-	ret = dispatch_delegate(r);
-	r->rdx = rdx;
+	t->poll_deadline_ns = 0;
+	ret = poll_here(r->rdi, (uint32_t)r->rsi, &w);
+	if (ret == GONE && !w.deadline) {
+		ret = by_linux(&w, dispatch_delegate(r));
+	} else if (ret == GONE) {
+		/* It has waited for a part already. */
+		uint64_t rdx = r->rdx;
+
+		r->rdx = (left_ns(&w) + 999999) / 1000000;
+		ret = by_linux(&w, dispatch_delegate(r));
+		r->rdx = rdx;
+	}
+	if (ret == -ERESTART_UNHANDLED)
+		t->poll_deadline_ns = w.deadline;
 	return ret;
 }
 
@@ -269,9 +284,9 @@ int64_t sys_ppoll(struct regs *r)
 
 	if (take_timespec(&w, r->rdx) && take_mask(&w, r->r10, r->r8))
 		ret = poll_here(r->rdi, (uint32_t)r->rsi, &w);
-	if (ret != GONE || w.deadline)
+	if (ret != GONE || w.waited)
 		tell_left(&w, r->rdx, 1);
-	return ret != GONE ? ret : signal_call_masked(r, r->r10);
+	return ret != GONE ? ret : by_linux(&w, signal_call_masked(r, r->r10));
 }
 
 /* ---- select ---- */
@@ -392,9 +407,9 @@ int64_t sys_select(struct regs *r)
 	struct wait w = { 0 };
 	int64_t ret = take_timeval(&w, r->r8) ? select_here(r, &w) : GONE;
 
-	if (ret != GONE || w.deadline)
+	if (ret != GONE || w.waited)
 		tell_left(&w, r->r8, 1000);
-	return ret != GONE ? ret : dispatch_delegate(r);
+	return ret != GONE ? ret : by_linux(&w, dispatch_delegate(r));
 }
 
 int64_t sys_pselect6(struct regs *r)
@@ -407,7 +422,7 @@ int64_t sys_pselect6(struct regs *r)
 		return -EFAULT;
 	if (take_timespec(&w, r->r8) && take_mask(&w, sixth[0], sixth[1]))
 		ret = select_here(r, &w);
-	if (ret != GONE || w.deadline)
+	if (ret != GONE || w.waited)
 		tell_left(&w, r->r8, 1);
-	return ret != GONE ? ret : signal_call_masked(r, sixth[0]);
+	return ret != GONE ? ret : by_linux(&w, signal_call_masked(r, sixth[0]));
 }
