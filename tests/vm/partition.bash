@@ -18,6 +18,17 @@ down() {
     [ ! -d "$class/$1" ] || outrigger destroy --force "$1"
 }
 
+# same COMMAND...: the same output, errors among it, and the same status on both
+# kernels; the co-kernel is partition p.
+same() {
+    local linux cokernel a=0 b=0
+    linux=$(timeout 100 "$@" </dev/null 2>&1) || a=$?
+    cokernel=$(timeout 200 outrigger run p -- "$@" </dev/null 2>&1) || b=$?
+    diff <(echo "$linux") <(echo "$cokernel")
+    echo "status $a on Linux, $b on the co-kernel"
+    [ "$a" = "$b" ]
+}
+
 attr() { cat "$class/$1/$2"; }
 
 # eventually SECONDS COMMAND...: retries until it succeeds.

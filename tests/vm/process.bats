@@ -18,41 +18,32 @@ teardown_file() {
     down p
 }
 
-on_both() {
-    local linux cokernel a=0 b=0
-    linux=$("$@" </dev/null 2>&1) || a=$?
-    cokernel=$(outrigger run p -- "$@" </dev/null 2>&1) || b=$?
-    diff <(echo "$linux") <(echo "$cokernel")
-    echo "status $a on Linux, $b on the co-kernel"
-    [ "$a" = "$b" ]
-}
-
 @test "dynamic programs" {
-    on_both /bin/ls /etc
-    on_both /usr/bin/sort -r /etc/passwd
-    on_both /usr/bin/perl -e 'print join(",", map { $_ * 2 } 1 .. 10), "\n"'
+    same /bin/ls /etc
+    same /usr/bin/sort -r /etc/passwd
+    same /usr/bin/perl -e 'print join(",", map { $_ * 2 } 1 .. 10), "\n"'
 }
 
 @test "subshells, pipelines and exit statuses of a static shell" {
-    on_both /bin/busybox sh -c 'echo a; (echo b; exit 3); echo $?; ls / | wc -l; false'
+    same /bin/busybox sh -c 'echo a; (echo b; exit 3); echo $?; ls / | wc -l; false'
 }
 
 @test "bash: children, substitution, traps, background" {
-    on_both /bin/bash -c 'for i in 1 2 3; do /bin/echo $i; done; x=$(tr a-z A-Z </etc/hostname); echo "$x"
+    same /bin/bash -c 'for i in 1 2 3; do /bin/echo $i; done; x=$(tr a-z A-Z </etc/hostname); echo "$x"
         trap "echo got" USR1; kill -USR1 $$; (sleep 0.2; exit 7) & wait $!; echo $?'
-    on_both /bin/bash -c 'tar cf - /etc/apt 2>/dev/null | gzip | zcat | wc -c'
+    same /bin/bash -c 'tar cf - /etc/apt 2>/dev/null | gzip | zcat | wc -c'
 }
 
 @test "exec replaces the program, a killed one dies of its signal" {
-    on_both /bin/sh -c 'exec /bin/echo replaced'
-    on_both /bin/sh -c 'exec /no/such/file'
-    on_both /bin/busybox sh -c 'kill -9 $$'
-    on_both /bin/busybox sh -c 'kill -TERM $$'
+    same /bin/sh -c 'exec /bin/echo replaced'
+    same /bin/sh -c 'exec /no/such/file'
+    same /bin/busybox sh -c 'kill -9 $$'
+    same /bin/busybox sh -c 'kill -TERM $$'
 }
 
 @test "python: threads, fork, subprocess" {
     command -v python3 || skip "python3 is not installed"
-    on_both python3 -c '
+    same python3 -c '
 import os, subprocess, threading
 l = []
 t = [threading.Thread(target=l.append, args=(i,)) for i in range(20)]
@@ -66,14 +57,14 @@ print(subprocess.run(["/bin/echo", "hi"], capture_output=True).stdout)'
 
 @test "mappings of files, shared memory of all kinds" {
     mkdir -p /tmp/scratch
-    on_both "$apps/maps" /tmp/scratch
+    same "$apps/maps" /tmp/scratch
     # On a file system that is not made of memory, too.
-    on_both "$apps/maps" /var/tmp
+    same "$apps/maps" /var/tmp
 }
 
 @test "private mappings of files in the page cache: ends, holes, writes before the first touch" {
-    on_both "$apps/maps" /dev/shm
-    on_both python3 -c '
+    same "$apps/maps" /dev/shm
+    same python3 -c '
 import hashlib, mmap, os
 def look(name, m): print(name, len(m), hashlib.md5(m[:]).hexdigest())
 for place in "/dev/shm", "/tmp":

@@ -20,27 +20,17 @@ teardown_file() {
     down p
 }
 
-# on_both COMMAND...: same output and status on both kernels.
-on_both() {
-    local linux cokernel a=0 b=0
-    linux=$("$@" </dev/null 2>/dev/null) || a=$?
-    cokernel=$(outrigger run p -- "$@" </dev/null 2>/dev/null) || b=$?
-    diff <(echo "$linux") <(echo "$cokernel")
-    echo "status $a on Linux, $b on the co-kernel"
-    [ "$a" = "$b" ]
-}
-
 @test "a static program of the distribution prints and exits" {
-    on_both /bin/busybox echo hello world
-    on_both /bin/busybox sha256sum /bin/busybox
-    on_both /bin/busybox false
-    on_both /bin/busybox ls -la /etc
-    on_both /bin/busybox awk 'BEGIN { for (i = 0; i < 100000; i++) s += i; print s }'
+    same /bin/busybox echo hello world
+    same /bin/busybox sha256sum /bin/busybox
+    same /bin/busybox false
+    same /bin/busybox ls -la /etc
+    same /bin/busybox awk 'BEGIN { for (i = 0; i < 100000; i++) s += i; print s }'
 }
 
 @test "more than 100 delegated calls return what Linux returns" {
     mkdir -p /tmp/scratch
-    on_both "$apps/calls" /tmp/scratch
+    same "$apps/calls" /tmp/scratch
     run "$apps/calls" /tmp/scratch
     [ "$status" -eq 42 ]
     [ "$(echo "$output" | sed 's/[ (=:].*//' | sort -u | wc -l)" -gt 100 ]
@@ -49,37 +39,37 @@ on_both() {
 @test "exceptions end a program by Linux's signals" {
     local how
     for how in null write exec divide opcode trap stack abort kernel noncanonical; do
-        on_both "$apps/fault" "$how"
+        same "$apps/fault" "$how"
     done
-    on_both "$apps/fault" exit 255
-    on_both "$apps/fault" exit 256
+    same "$apps/fault" exit 255
+    same "$apps/fault" exit 256
     state_is p running
 }
 
 @test "signal handlers run as they do on Linux" {
-    on_both "$apps/signals"
+    same "$apps/signals"
 }
 
 @test "signal frames that cannot be read or written" {
-    on_both "$apps/frames"
+    same "$apps/frames"
     outrigger run p -- "$apps/frames" race || true
     state_is p running
 }
 
 @test "threads, mutexes and barriers" {
-    on_both "$apps/threads" sum 2
-    on_both "$apps/threads" sum 40
-    on_both "$apps/threads" spin 1
-    on_both "$apps/threads" share
-    on_both "$apps/threads" pin 3
+    same "$apps/threads" sum 2
+    same "$apps/threads" sum 40
+    same "$apps/threads" spin 1
+    same "$apps/threads" share
+    same "$apps/threads" pin 3
 }
 
 @test "64 threads block in delegated reads at once, none starves another" {
-    on_both "$apps/threads" block 64
+    same "$apps/threads" block 64
 }
 
 @test "buffers that Linux pins: O_DIRECT and vmsplice" {
-    on_both "$apps/direct" /dev/nvme0n1
+    same "$apps/direct" /dev/nvme0n1
 }
 
 @test "standard input, environment and working directory are the caller's" {
