@@ -18,16 +18,16 @@ teardown_file() {
     down p
 }
 
-@test "errors, capacity, ends, numbers, flags" { same "$apps/pipes" errors capacity ends numbers flags; }
-@test "many writers, much data, a tree of processes" { same "$apps/pipes" atomicity flow tree; }
-@test "signals, deaths, close while a thread waits" { same "$apps/pipes" signals deaths closing; }
-@test "exec, memory that is not there" { same "$apps/pipes" exec memory; }
-@test "a pipe with bytes inside becomes Linux's" { same "$apps/pipes" remote rights; }
-@test "and while others read and write it" { same "$apps/pipes" moving; }
+@test "errors, capacity, ends, numbers, flags" { same "$apps/files" pipe-errors pipe-capacity pipe-ends pipe-numbers pipe-flags; }
+@test "many writers, much data, a tree of processes" { same "$apps/files" pipe-atomicity pipe-flow pipe-tree; }
+@test "signals, deaths, close while a thread waits" { same "$apps/files" pipe-signals pipe-deaths pipe-kills pipe-closing; }
+@test "exec, memory that is not there" { same "$apps/files" pipe-exec pipe-memory; }
+@test "a pipe with bytes inside becomes Linux's" { same "$apps/files" pipe-remote pipe-rights; }
+@test "and while others read and write it" { same "$apps/files" pipe-moving; }
 
-@test "poll and select: what is ready, errors, times" { same "$apps/polls" states errors times; }
-@test "poll and select: waiting, signals, many at once" { same "$apps/polls" waiting signals many torture; }
-@test "eventfds; sets that are not all local" { same "$apps/polls" events mixed; }
+@test "poll and select: what is ready, errors, times" { same "$apps/files" poll-states poll-errors poll-times; }
+@test "poll and select: waiting, signals, many at once" { same "$apps/files" poll-waiting poll-signals poll-many poll-torture; }
+@test "eventfds; sets that are not all local" { same "$apps/files" events poll-mixed; }
 
 @test "bash: pipelines, substitution of processes, here documents" {
     same /bin/bash -c 'seq 2000 | sort -rn | head -n 3; cat <(echo one; echo two) <(seq 3)
@@ -83,7 +83,7 @@ END
 }
 
 @test "nothing is left behind" {
-    for i in 1 2 3; do outrigger run p -- "$apps/pipes" tree deaths remote >/dev/null 2>&1; done
-    for i in 1 2 3; do outrigger run p -- "$apps/polls" waiting torture mixed >/dev/null 2>&1; done
+    for i in 1 2 3; do outrigger run p -- "$apps/files" pipe-tree pipe-deaths pipe-remote >/dev/null 2>&1; done
+    for i in 1 2 3; do outrigger run p -- "$apps/files" poll-waiting poll-torture poll-mixed >/dev/null 2>&1; done
     outrigger run p -- /bin/true
 }
