@@ -569,6 +569,9 @@ void otr_ctx_close(struct file *file)
 	otr_debug_close(f);
 	if (f->ctx) {
 		otr_ctx_begin_release(f->ctx);
+		/* We are the proxy on its way out, mostly: whoever waits for it may rely on its
+		 * program reading and writing no more. end_program() sees to what takes longer. */
+		wait_event_timeout(f->ctx->wait, READ_ONCE(f->ctx->exited), msecs_to_jiffies(EXIT_TIMEOUT_MS));
 		otr_ctx_put(f->ctx);
 	}
 	iput(f->inode);
