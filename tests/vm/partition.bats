@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Partitions as the host module makes them, with the stub image: give away, boot,
 # stop, take back; and what it refuses.
-# vm: --cpus 4
+# vm 6.1: --cpus 4
 # vm 6.12: --cpus 4 --memory 4G --iommu --nodes 2
 # log-allow: loading out-of-tree
 
