@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Debian's gdb on programs of a partition.
 # vm: --cpus 4
+# seldom: 6.1
 # limit: 500
 # log-allow: (traps: )?debuggee\[[0-9]+\]
 

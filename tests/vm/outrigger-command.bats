@@ -3,6 +3,7 @@
 # The command: bad input gives one clear line and changes nothing; listings,
 # dry runs, dumps.
 # vm: --cpus 4
+# seldom: 6.1
 # limit: 240
 
 bats_require_minimum_version 1.5.0

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Programs on a terminal: keys, job control, what a shell sees of their end.
 # vm: --cpus 4
+# seldom: 6.1
 # limit: 180
 
 bats_require_minimum_version 1.5.0

@@ -271,8 +271,8 @@ teardown() {
     [ $won -eq 1 ]
 }
 
-@test "20 times create, boot, destroy" {
-    for _ in $(seq 20); do
+@test "10 times create, boot, destroy" {
+    for _ in $(seq 10); do
         outrigger create p --cpus 1-3 --memory 128M
         outrigger boot p --image $stub
         outrigger destroy --force p

@@ -135,12 +135,12 @@ teardown_file() {
     [ "$c" -gt "$b" ]
 }
 
-@test "200 runs leave memory and contexts as they were" {
+@test "100 runs leave memory and contexts as they were" {
     local i free
     eventually 5 contexts_are p 0
     sleep 1.2
     free=$(attr p memory_free)
-    for i in $(seq 200); do
+    for i in $(seq 100); do
         outrigger run p -- /bin/busybox true
     done
     eventually 5 contexts_are p 0
