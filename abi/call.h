@@ -102,6 +102,9 @@ OTR_ASSERT_AT(struct otr_slot, sig_pending, 72);
 #define OTR_PIPE_PIECE 1024u    /* of which four make a page of the pipe */
 #define OTR_CALL_EVENTFD_FILL (OTR_CALL_BASE + 21) /* arg0 a descriptor of an eventfd, arg1 what to add to
                                               it, unless it is not 0 any more. Result: 0 */
+#define OTR_CALL_EPOLL_ADD (OTR_CALL_BASE + 22) /* arg0 a descriptor of an epoll, arg1 one to watch, arg2 and
+                                              arg3 the event, as epoll_ctl has it, unless it is watched
+                                              already. Result: 0 */
 #define OTR_RAISE_PROCESS 0u    /* it is blocked in this thread */
 #define OTR_RAISE_THREAD  1u    /* this thread takes it */
 #define OTR_RAISE_SELF    2u    /* so it does, and Linux would name the program as the sender */

@@ -34,6 +34,7 @@
  *   pipe-fork   the same with another process
  *   eventfd     a number into an eventfd and out again, by one thread
  *   poll-pipe   poll of two pipes, one of which has a byte
+ *   epoll       a number into one of two eventfds, epoll_wait for it, and out again
  *   loop        1,000,000 additions (the same machine code on both)
  */
 #include <fcntl.h>
@@ -47,6 +48,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -282,6 +284,29 @@ static void op_poll_pipe(void)
 		exit(3);
 }
 
+static int epoll;
+
+static void make_set(void)
+{
+	struct epoll_event v = { .events = EPOLLIN };
+	int idle = eventfd(0, 0);
+
+	event = eventfd(0, 0);
+	epoll = epoll_create1(0);
+	if (event < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, event, &v) || epoll_ctl(epoll, EPOLL_CTL_ADD, idle, &v))
+		exit(3);
+}
+
+static void op_epoll(void)
+{
+	struct epoll_event v;
+	uint64_t n = 1;
+
+	if (write(event, &n, sizeof(n)) != sizeof(n) || epoll_wait(epoll, &v, 1, -1) != 1 ||
+	    read(event, &n, sizeof(n)) != sizeof(n))
+		exit(3);
+}
+
 /* Computes until it is told to stop; keeps to the caller's CPU. */
 static void *burner(void *arg)
 {
@@ -378,6 +403,7 @@ int main(int argc, char **argv)
 		{ "switch", op_yield, yielder }, { "pread-busy", op_pread, burner },
 		{ "write-busy", op_write, burner },
 		{ "eventfd", op_eventfd, NULL }, { "poll-pipe", op_poll_pipe, NULL },
+		{ "epoll", op_epoll, NULL },
 		{ "pipe-rw", op_pipe_rw, NULL }, { "pipe", op_pipe, pipe_ponger }, { "pipe-fork", op_pipe, NULL },
 	};
 	const char *name = argc > 1 ? argv[1] : "";
@@ -412,6 +438,8 @@ int main(int argc, char **argv)
 			return 3;
 		if (!strcmp(name, "eventfd") && (event = eventfd(0, 0)) < 0)
 			return 3;
+		if (!strcmp(name, "epoll"))
+			make_set();
 		if (!strcmp(name, "poll-pipe") && write(there[1], "", 1) != 1)
 			return 3;
 		if (!strcmp(name, "pipe-fork") && !(child = fork())) {

@@ -213,16 +213,6 @@ int64_t sys_rt_sigsuspend(struct regs *r)
 	return r->rsi == 8 ? signal_call_masked(r, r->rdi) : -EINVAL;
 }
 
-int64_t sys_epoll_pwait(struct regs *r)
-{
-	return signal_call_masked(r, r->r8);
-}
-
-int64_t sys_epoll_pwait2(struct regs *r)
-{
-	return signal_call_masked(r, r->r8);
-}
-
 /* ---- Actions ---- */
 
 int64_t sys_rt_sigaction(struct regs *r)

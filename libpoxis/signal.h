@@ -82,8 +82,6 @@ int64_t sys_sigaltstack(struct regs *r);
 int64_t sys_tkill(struct regs *r);
 int64_t sys_tgkill(struct regs *r);
 int64_t sys_rt_sigsuspend(struct regs *r);
-int64_t sys_epoll_pwait(struct regs *r);
-int64_t sys_epoll_pwait2(struct regs *r);
 
 /* sigframe.c: 0, or -EFAULT when the stack cannot take it. */
 int sigframe_push(struct thread *t, struct regs *r, const struct signal_info *info,

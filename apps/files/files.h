@@ -97,5 +97,11 @@ void poll_many(void);
 void poll_torture(void);
 void events(void);
 void poll_mixed(void);
+void epoll_states(void);
+void epoll_errors(void);
+void epoll_waiting(void);
+void epoll_fork(void);
+void epoll_remote(void);
+void epoll_torture(void);
 
 #endif

@@ -292,9 +292,10 @@ int64_t sys_close(struct regs *r)
 		files_changing(f, (uint32_t)r->rdi, (uint32_t)r->rdi, false);
 	else
 		end = files_clear(f, (uint32_t)r->rdi);
-	mutex_unlock(&f->mutex);
+	/* Under the mutex, for who gives an epoll to Linux that watches it. */
 	if (end)
 		local_end_put(end);
+	mutex_unlock(&f->mutex);
 	return ret;
 }
 

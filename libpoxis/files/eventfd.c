@@ -45,11 +45,11 @@ static void drain(struct local *o)
 
 /* Who leaves wakes the next reader, even if he turned away himself; the writers, of whom
  * one may fit where another does not, are woken by what makes room. */
-static void leave(struct eventfd *e)
+static void leave(struct eventfd *e, uint32_t events)
 {
 	if (readable(e) && !list_empty(&e->readers))
 		local_wake_first(&e->readers);
-	local_tell(&e->local, poll(&e->end));
+	local_tell(&e->local, events);
 	spin_unlock(&e->local.lock);
 }
 
@@ -85,7 +85,7 @@ static int64_t eventfd_read(struct local_end *end, struct user_memory *to)
 		}
 		local_wait(&e->local, &e->readers);
 	}
-	leave(e);
+	leave(e, ret ? 0 : POLLOUT);
 	if (ret)
 		return ret;
 	/* As Linux: what cannot be told is lost. */
@@ -133,7 +133,7 @@ static int64_t eventfd_write(struct local_end *end, struct user_memory *from, bo
 		}
 		local_wait(&e->local, &e->writers);
 	}
-	leave(e);
+	leave(e, ret > 0 ? POLLIN : 0);
 	return ret;
 }
 

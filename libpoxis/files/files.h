@@ -117,6 +117,15 @@ int64_t sys_ioctl(struct regs *r);
 int64_t sys_eventfd(struct regs *r);
 int64_t sys_eventfd2(struct regs *r);
 
+/* ---- epoll.c ---- */
+
+int64_t sys_epoll_create(struct regs *r);
+int64_t sys_epoll_create1(struct regs *r);
+int64_t sys_epoll_ctl(struct regs *r);
+int64_t sys_epoll_wait(struct regs *r);
+int64_t sys_epoll_pwait(struct regs *r);
+int64_t sys_epoll_pwait2(struct regs *r);
+
 /* ---- poll.c ---- */
 
 int64_t sys_poll(struct regs *r);

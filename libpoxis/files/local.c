@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "libpoxis/files/local.h"
 #include "cokernel/mm/kmem.h"
+#include "libpoxis/files/epoll.h"
 
 void local_init(struct local *o, const struct local_ops *ops, uint32_t ends)
 {
@@ -24,6 +25,7 @@ void local_end_put(struct local_end *e)
 
 	if (atomic_fetch_sub(&e->refs, 1) > 1)
 		return;
+	epoll_end_closed(e);
 	o->ops->close(e);
 	local_put(o);
 }
@@ -76,6 +78,10 @@ void local_wake_watchers(struct local *o, uint32_t events)
 	struct watcher *w;
 
 	list_for_each(w, &o->watchers, link)
-		if (w->events & events)
+		if (!(w->events & events))
+			continue;
+		else if (w->thread)
 			thread_unpark(w->thread);
+		else
+			epoll_tell(w);
 }

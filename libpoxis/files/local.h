@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What all local objects have in common: ends that descriptors refer to, whoever
- * sleeps in them or polls them, and the way to Linux. A pipe (pipe.h) and an eventfd
- * (eventfd.h) begin with a struct local.
+ * sleeps in them or polls them, and the way to Linux. A pipe (pipe.h), an eventfd
+ * (eventfd.h) and an epoll (epoll.h) begin with a struct local.
  */
 #ifndef LIBPOXIS_FILES_LOCAL_H
 #define LIBPOXIS_FILES_LOCAL_H
@@ -19,6 +19,8 @@ struct local_end;
  * there is no memory for what Linux would take. */
 #define LOCAL_REMOTE  (-1000)
 #define LOCAL_CROWDED (-1001)
+/* What push answers when something has come since prepare(). */
+#define LOCAL_UNPREPARED (-1002)
 
 enum local_state {
 	LOCAL_IS_HERE,
@@ -31,7 +33,7 @@ enum { LOCAL_READS = 1, LOCAL_WRITES = 2 };
 /* asm-generic/poll.h */
 enum {
 	POLLIN = 1, POLLPRI = 2, POLLOUT = 4, POLLERR = 8, POLLHUP = 0x10, POLLRDNORM = 0x40, POLLRDBAND = 0x80,
-	POLLWRNORM = 0x100, POLLWRBAND = 0x200,
+	POLLWRNORM = 0x100, POLLWRBAND = 0x200, POLLMSG = 0x400, POLLRDHUP = 0x2000,
 };
 
 /* The program's memory, a piece after the other; a copy is cheap. */
@@ -55,13 +57,17 @@ struct local_ops {
 	int64_t (*write)(struct local_end *e, struct user_memory *from, bool *broken);
 	/* One vector is one read, and one write; else Linux does what has several. */
 	bool vectors;
-	/* POLL*, as Linux's poll() of it; the lock is held. */
+	/* POLL*, as Linux's poll() of it; the lock is held. NULL: only Linux can. */
 	uint32_t (*poll)(const struct local_end *e);
 	/* Wakes all who sleep in it; the lock is held. */
 	void (*stop)(struct local *o);
+	/* Before a move: what the object refers to goes first. No lock is held. 0 or an error;
+	 * NULL: there is nothing. */
+	int64_t (*prepare)(struct thread *t, struct local *o);
 	/* Has Linux's object hold what this one does, through descriptor `fd` of the current
 	 * process, whose mutex is held. Again after any failure: what Linux has already stays
-	 * one. Sets o->begun as long as Linux may have a part. 0 or an error. */
+	 * one. Sets o->begun as long as Linux may have a part. 0, an error, or LOCAL_UNPREPARED:
+	 * prepare() again. */
 	int64_t (*push)(struct thread *t, struct local *o, int fd, bool writes);
 	/* Linux has all; the lock is held. */
 	void (*drain)(struct local *o);
@@ -102,7 +108,7 @@ struct local_waiter {
  * thing that its thread waits for. */
 struct watcher {
 	struct list link;
-	struct thread *thread;
+	struct thread *thread;      /* NULL: it is a set's (epoll.h) */
 	uint32_t events;            /* POLL*, for which it is woken */
 };
 

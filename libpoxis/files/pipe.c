@@ -141,14 +141,15 @@ uint32_t pipe_poll(const struct local_end *e)
 }
 
 /* What is left for others wakes the next: nobody sleeps while he could go on, even if
- * the one that was woken turned away. */
-static void leave(struct pipe *p)
+ * the one that was woken turned away. Those who poll are told what has happened only: who
+ * asks for edges (EPOLLET) would see others. */
+static void leave(struct pipe *p, uint32_t events)
 {
 	if (!empty(p) && !list_empty(&p->readers))
 		local_wake_first(&p->readers);
 	if (!full(p) && !list_empty(&p->writers))
 		local_wake_first(&p->writers);
-	local_tell(&p->local, (empty(p) ? 0 : POLLIN | POLLRDNORM) | (full(p) ? 0 : POLLOUT | POLLWRNORM));
+	local_tell(&p->local, events);
 	spin_unlock(&p->local.lock);
 }
 
@@ -235,6 +236,7 @@ static void end_buffer(struct pipe *p)
 int64_t pipe_read(struct local_end *e, struct user_memory *to)
 {
 	struct pipe *p = to_pipe(e->object);
+	bool was_full = false;
 	int64_t ret = 0;
 
 	if (!to->left)
@@ -252,6 +254,7 @@ int64_t pipe_read(struct local_end *e, struct user_memory *to)
 		if (!to->left)
 			break;
 		if (!empty(p)) {
+			was_full |= full(p);
 			n = MIN((uint64_t)b->bytes, to->left);
 			if (unlikely(copy(*to, (char *)page_to_virt(b->page) + b->offset, n, true))) {
 				int err;
@@ -285,7 +288,7 @@ int64_t pipe_read(struct local_end *e, struct user_memory *to)
 		}
 		local_wait(&p->local, &p->readers);
 	}
-	leave(p);
+	leave(p, was_full && !full(p) ? POLLOUT | POLLWRNORM : 0);
 	return ret;
 }
 
@@ -404,7 +407,8 @@ int64_t pipe_write(struct local_end *e, struct user_memory *from, bool *broken)
 		local_tell(&p->local, POLLIN | POLLRDNORM);
 		local_wait(&p->local, &p->writers);
 	}
-	leave(p);
+	/* As Linux for one that was ever polled: whatever came of this call. */
+	leave(p, empty(p) ? 0 : POLLIN | POLLRDNORM);
 	return ret;
 }
 

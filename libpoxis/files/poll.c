@@ -53,7 +53,14 @@ struct wait {
 static bool take(struct files *f, struct item *v, int32_t fd, uint32_t events)
 {
 	*v = (struct item){ .watcher = { .thread = current_thread(), .events = events }, .fd = (uint32_t)fd };
-	return fd < 0 || (files_any(f) && files_get(f, (uint32_t)fd, &v->use));
+	if (fd < 0)
+		return true;
+	if (!files_any(f) || !files_get(f, (uint32_t)fd, &v->use))
+		return false;
+	if (likely(v->use.end->object->ops->poll))
+		return true;
+	files_put(&v->use);
+	return false;
 }
 
 static void put_all(struct item *v, uint32_t count)

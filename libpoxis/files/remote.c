@@ -93,7 +93,7 @@ static int64_t move(struct thread *t, struct local *o, int fd)
 		o->state = LOCAL_IS_HERE;
 	}
 	local_wake_all(&o->movers);
-	if (!err || err == -EBADF)
+	if (!err || err == -EBADF || err == LOCAL_UNPREPARED)
 		return err;
 	if (!thread_killed(t))
 		log_warn("%s[%u]: %s could not be given to Linux (errno %d)", t->process->comm, t->tid,
@@ -124,7 +124,7 @@ int64_t local_settle(struct thread *t, struct local *o)
 	return err;
 }
 
-int64_t local_make_remote(struct thread *t, struct local *o, int fd)
+static int64_t make_remote(struct thread *t, struct local *o, int fd)
 {
 	int64_t err = 0;
 
@@ -138,6 +138,18 @@ int64_t local_make_remote(struct thread *t, struct local *o, int fd)
 		err = settle(t, o, fd);
 	}
 	spin_unlock(&o->lock);
+	return err;
+}
+
+int64_t local_make_remote(struct thread *t, struct local *o, int fd)
+{
+	int64_t err;
+
+	do {
+		err = o->ops->prepare && !local_is_remote(o) ? o->ops->prepare(t, o) : 0;
+		if (!err)
+			err = make_remote(t, o, fd);
+	} while (err == LOCAL_UNPREPARED);
 	if (!err)
 		o->ops->forget(o);
 	return err;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: BSD-2-Clause
-# Pipes and eventfds that the co-kernel serves itself, and polling them: the same as
+# Pipes, eventfds and epolls that the co-kernel serves itself, and polling them: the same as
 # Linux's, whatever is done with them; and the calls that it does not delegate.
 # vm: --cpus 4
 # limit: 400
@@ -29,6 +29,9 @@ teardown_file() {
 @test "poll and select: waiting, signals, many at once" { same "$apps/files" poll-waiting poll-signals poll-many poll-torture; }
 @test "eventfds; sets that are not all local" { same "$apps/files" events poll-mixed; }
 
+@test "epoll: what is told, errors, waiting" { same "$apps/files" epoll-states epoll-errors epoll-waiting; }
+@test "epoll: several processes, sets that Linux gets, many threads" { same "$apps/files" epoll-fork epoll-remote epoll-torture; }
+
 @test "bash: pipelines, substitution of processes, here documents" {
     same /bin/bash -c 'seq 2000 | sort -rn | head -n 3; cat <(echo one; echo two) <(seq 3)
         yes | head -n 2; echo ${PIPESTATUS[@]}; cat <<<here; x=$(seq 5 | tr "\n" ,); echo $x
@@ -55,7 +58,7 @@ assert calls["write"]["calls"] >= 5000 and calls["write"]["delegated"] < 100, ca
 END
 }
 
-@test "polling local descriptors is not delegated, nor are eventfds" {
+@test "polling local descriptors is not delegated, nor are eventfds and epolls" {
     cat >/dev/shm/poll.py <<'END'
 import os, select
 r, w = os.pipe()
@@ -63,13 +66,18 @@ e = os.eventfd(0)
 p = select.poll()
 p.register(r, select.POLLIN)
 p.register(e, select.POLLIN)
+s = select.epoll()
+s.register(r, select.EPOLLIN)
+s.register(e, select.EPOLLIN | select.EPOLLET)
 for i in range(2000):
     os.write(w, b"x")
     os.eventfd_write(e, 3)
     assert len(p.poll(1000)) == 2
+    assert len(s.poll(1)) == 2
     assert select.select([r, e], [w], [], 1) == ([r, e], [w], [])
     assert os.read(r, 1) == b"x" and os.eventfd_read(e) == 3
     p.poll(0)
+    s.poll(0)
 END
     outrigger run --summary --json p -- python3 /dev/shm/poll.py 2>/dev/shm/summary
     python3 - <<'END'
@@ -78,12 +86,14 @@ calls = {c["call"]: c for c in json.load(open("/dev/shm/summary"))}
 for name in "read", "write", "poll":
     assert calls[name]["calls"] >= 4000 and calls[name]["delegated"] < 200, calls[name]
 select = calls.get("select") or calls["pselect6"]
+wait = calls.get("epoll_wait") or calls["epoll_pwait"]
+assert wait["calls"] >= 4000 and wait["delegated"] < 100, wait
 assert select["calls"] >= 2000 and select["delegated"] < 100, select
 END
 }
 
 @test "nothing is left behind" {
     for i in 1 2 3; do outrigger run p -- "$apps/files" pipe-tree pipe-deaths pipe-remote >/dev/null 2>&1; done
-    for i in 1 2 3; do outrigger run p -- "$apps/files" poll-waiting poll-torture poll-mixed >/dev/null 2>&1; done
+    for i in 1 2 3; do outrigger run p -- "$apps/files" poll-waiting poll-torture poll-mixed epoll-remote epoll-torture >/dev/null 2>&1; done
     outrigger run p -- /bin/true
 }

@@ -217,6 +217,8 @@ static long request(struct twin *t, uint32_t nr, const uint64_t a[6])
 		return pipe_fill(t->p, a);
 	case OTR_CALL_EVENTFD_FILL:
 		return eventfd_fill(a);
+	case OTR_CALL_EPOLL_ADD:
+		return epoll_add(a);
 	case OTR_CALL_EXIT:
 		return 0;
 	case OTR_CALL_TRACED:

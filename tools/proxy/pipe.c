@@ -2,7 +2,7 @@
 /*
  * Pipes that the co-kernel serves itself have a pipe of Linux behind their
  * descriptors, which stays empty until the co-kernel hands over what is in its
- * own (libpoxis/files/remote.c). So it is with eventfds, which stay at 0.
+ * own (libpoxis/files/remote.c). So it is with eventfds, which stay at 0, and epolls.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -118,6 +119,17 @@ long eventfd_fill(const uint64_t a[6])
 		return 0;
 	ret = raw_syscall(SYS_write, (uint64_t)p.fd, (uintptr_t)&count, sizeof(count), 0, 0, 0);
 	return ret == sizeof(count) ? 0 : ret < 0 ? ret : -EIO;
+}
+
+long epoll_add(const uint64_t a[6])
+{
+	struct epoll_event event = { .events = (uint32_t)a[2], .data.u64 = a[3] };
+	long ret;
+
+	if (hide_is_hidden(a[0]) || hide_is_hidden(a[1]))
+		return -EINVAL;
+	ret = raw_syscall(SYS_epoll_ctl, a[0], EPOLL_CTL_ADD, a[1], (uintptr_t)&event, 0, 0);
+	return ret == -EEXIST ? 0 : ret;
 }
 
 void pipe_opened(struct twin *t, long fd)
