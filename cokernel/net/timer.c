@@ -2,6 +2,7 @@
 #include "cokernel/net/timer.h"
 
 #define SLOT_BITS 6
+#define QUEUE_BUDGET 64u /* timers of a queue at a time, so that it cannot starve the NIC */
 
 static void link_in(struct net_wheel *w, struct net_timer *t)
 {
@@ -152,4 +153,33 @@ unsigned net_wheel_advance(struct net_wheel *w, uint64_t now_ns, unsigned budget
         w->tick = next;
         cascade(w);
     }
+}
+
+static void queue_fire(struct net_timer *front)
+{
+    struct net_timer_queue *q = net_container_of(front, struct net_timer_queue, front);
+    struct net_timer *t;
+    for (unsigned n = 0; n < QUEUE_BUDGET && (t = q->head) && t->tick <= q->wheel->tick; n++) {
+        net_timer_queue_remove(q, t);
+        t->fire(t);
+    }
+    if (q->head && !net_timer_armed(front))
+        net_timer_arm(q->wheel, front, (q->head->tick - 1) << TIMER_TICK_SHIFT);
+}
+
+void net_timer_queue_init(struct net_timer_queue *q, struct net_wheel *w)
+{
+    *q = (struct net_timer_queue){ .front.fire = queue_fire, .wheel = w };
+    q->tail = &q->head;
+}
+
+void net_timer_queue_add(struct net_timer_queue *q, struct net_timer *t, uint64_t deadline_ns)
+{
+    t->tick = (deadline_ns >> TIMER_TICK_SHIFT) + 1;
+    t->next = NULL;
+    t->pprev = q->tail;
+    *q->tail = t;
+    q->tail = &t->next;
+    if (net_unlikely(!net_timer_armed(&q->front)))
+        net_timer_arm(q->wheel, &q->front, deadline_ns);
 }

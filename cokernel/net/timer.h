@@ -41,6 +41,31 @@ uint64_t net_wheel_next_ns(const struct net_wheel *wheel);
 void net_timer_arm(struct net_wheel *wheel, struct net_timer *timer, uint64_t deadline_ns);
 void net_timer_cancel(struct net_wheel *wheel, struct net_timer *timer);
 
+/*
+ * Timers that all wait equally long, most of them in vain: in a list by the
+ * time they were added, of which the wheel knows the front. Adding and
+ * removing one touches no slot. A timer here is not in the wheel, and is
+ * taken back with net_timer_queue_remove() alone.
+ */
+struct net_timer_queue {
+    struct net_timer front; /* fires when the first may be due; moved lazily */
+    struct net_timer *head, **tail;
+    struct net_wheel *wheel;
+};
+
+void net_timer_queue_init(struct net_timer_queue *queue, struct net_wheel *wheel);
+/* deadline_ns must not be before that of the one added last. */
+void net_timer_queue_add(struct net_timer_queue *queue, struct net_timer *timer, uint64_t deadline_ns);
+static inline void net_timer_queue_remove(struct net_timer_queue *queue, struct net_timer *timer)
+{
+    *timer->pprev = timer->next;
+    if (timer->next)
+        timer->next->pprev = timer->pprev;
+    else
+        queue->tail = timer->pprev;
+    timer->pprev = NULL;
+}
+
 static inline bool net_timer_armed(const struct net_timer *timer) { return timer->pprev != NULL; }
 
 #endif

@@ -3,6 +3,7 @@
 #include "cokernel/net/timer.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define COUNT 2000
 
@@ -95,12 +96,55 @@ static void a_timer_may_rearm_itself(void **state)
     assert_int_equal(p.fired, 50);
 }
 
+struct waiting { struct net_timer timer; unsigned fired; };
+static void count_waiting(struct net_timer *t) { net_container_of(t, struct waiting, timer)->fired++; }
+
+static void a_queue_fires_in_order_and_forgets_what_was_removed(void **state)
+{
+    enum { ALL = 200 };
+    static struct waiting w[ALL];
+    static struct net_wheel own;
+    struct net_timer_queue q;
+    const uint64_t tick = 1ull << TIMER_TICK_SHIFT, wait = 1000 * tick;
+    memset(w, 0, sizeof w);
+    net_wheel_init(&own, 0);
+    net_timer_queue_init(&q, &own);
+    for (unsigned i = 0; i < ALL; i++) {
+        w[i].timer.fire = count_waiting;
+        net_timer_queue_add(&q, &w[i].timer, (i + 1) * tick + wait);
+    }
+    for (unsigned i = 0; i < ALL; i++)
+        if (i % 3 == 0 || i == ALL - 1) /* the first and the last among them */
+            net_timer_queue_remove(&q, &w[i].timer);
+    for (uint64_t now = wait; now <= wait + (ALL + 70) * tick; now += tick) {
+        net_wheel_advance(&own, now, 100);
+        for (unsigned i = 0; i < ALL; i++) {
+            bool removed = i % 3 == 0 || i == ALL - 1;
+            uint64_t deadline = (i + 1) * tick + wait;
+            assert_int_equal(w[i].fired, !removed && now >= deadline + tick ? 1 : w[i].fired);
+            assert_true(!w[i].fired || (!removed && now >= deadline));
+            assert_true(w[i].fired <= 1);
+        }
+    }
+    assert_null(q.head);
+    assert_false(net_timer_armed(&q.front));
+    /* Emptied, it works again; many at one time come in several portions. */
+    uint64_t at = wait + 300 * tick;
+    for (unsigned i = 0; i < ALL; i++)
+        net_timer_queue_add(&q, &w[i].timer, at + wait);
+    for (unsigned k = 0; k < 6; k++)
+        net_wheel_advance(&own, at + wait + (k + 1) * tick, 100);
+    for (unsigned i = 0; i < ALL; i++)
+        assert_int_equal(w[i].fired, (i % 3 == 0 || i == ALL - 1) ? 1 : 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fires_each_timer_once_and_in_time),
         cmocka_unit_test(budget_leaves_the_rest_for_later),
         cmocka_unit_test(a_timer_may_rearm_itself),
+        cmocka_unit_test(a_queue_fires_in_order_and_forgets_what_was_removed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
