@@ -48,6 +48,33 @@ static inline uint64_t siphash13_end(struct siphash_state *s, unsigned words)
     return s->v0 ^ s->v1 ^ s->v2 ^ s->v3;
 }
 
+static inline void siphash24_word(struct siphash_state *s, uint64_t m)
+{
+    s->v3 ^= m;
+    siphash_round(s);
+    siphash_round(s);
+    s->v0 ^= m;
+}
+
+/* last: what is left over, and above it the length of all in bytes. */
+static inline uint64_t siphash24_end(struct siphash_state *s, uint64_t last)
+{
+    siphash24_word(s, last);
+    s->v2 ^= 0xff;
+    for (int i = 0; i < 4; i++)
+        siphash_round(s);
+    return s->v0 ^ s->v1 ^ s->v2 ^ s->v3;
+}
+
 uint64_t siphash24(const struct siphash_key *key, const void *data, size_t bytes);
+
+/* Of the 16 bytes that a and b are, each with its lowest byte first. */
+static inline uint64_t siphash24_pair(const struct siphash_key *key, uint64_t a, uint64_t b)
+{
+    struct siphash_state s = siphash_begin(key);
+    siphash24_word(&s, a);
+    siphash24_word(&s, b);
+    return siphash24_end(&s, 16ull << 56);
+}
 
 #endif

@@ -24,11 +24,19 @@ static void depends_on_key_and_every_word(void **state)
     assert_true(hs != siphash13_end(&u, 1));
 }
 
+static void a_pair_of_words_is_sixteen_bytes(void **state)
+{
+    struct siphash_key key = { 0x0706050403020100, 0x0f0e0d0c0b0a0908 };
+    uint64_t words[2] = { 0x0123456789abcdef, 0xfedcba9876543210 };
+    assert_int_equal(siphash24_pair(&key, words[0], words[1]), siphash24(&key, words, sizeof words));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(matches_the_papers_vector),
         cmocka_unit_test(depends_on_key_and_every_word),
+        cmocka_unit_test(a_pair_of_words_is_sixteen_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
