@@ -100,6 +100,16 @@ void net_flow_remove(struct net_flow_table *t, struct net_flow *f)
     }
 }
 
+void net_flow_replace(struct net_flow_table *t, struct net_flow *old, struct net_flow *f)
+{
+    struct net_flow **p = net_flow_bucket(t, old->hash);
+    while (*p != old)
+        p = &(*p)->next;
+    f->hash = old->hash;
+    f->next = old->next;
+    *p = f;
+}
+
 void net_flow_each(struct net_flow_table *t, void (*visit)(struct net_flow *, void *), void *ctx)
 {
     for (uint32_t i = 0; i < t->mask + 1 + t->split; i++) {

@@ -48,6 +48,8 @@ void net_flow_insert(struct net_flow_table *table, struct net_flow *flow);
 /* The same if flow->hash is set already. */
 void net_flow_insert_hashed(struct net_flow_table *table, struct net_flow *flow);
 void net_flow_remove(struct net_flow_table *table, struct net_flow *flow);
+/* Puts flow where old was, which has the same key; sets flow->hash. */
+void net_flow_replace(struct net_flow_table *table, struct net_flow *old, struct net_flow *flow);
 /* Calls visit for every flow, which may remove the one it is given. */
 void net_flow_each(struct net_flow_table *table, void (*visit)(struct net_flow *flow, void *ctx), void *ctx);
 

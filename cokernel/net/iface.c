@@ -13,7 +13,7 @@ static void set_name(struct net_iface *i, const char *name)
         i->name[k] = name[k];
 }
 
-struct net_iface *net_iface_add(struct net_stack *ns, struct net_nic *nic, const char *name)
+static struct net_iface *add(struct net_stack *ns, struct net_nic *nic, const char *name)
 {
     struct net_iface *i = net_mem_alloc(&ns->mem, sizeof *i);
     if (!i)
@@ -39,11 +39,21 @@ struct net_iface *net_iface_add(struct net_stack *ns, struct net_nic *nic, const
     return i;
 }
 
+struct net_iface *net_iface_add(struct net_stack *ns, struct net_nic *nic, const char *name)
+{
+    struct net_iface *i = add(ns, nic, name);
+    if (i && nic) {
+        i->next_nic = ns->nics;
+        ns->nics = i;
+    }
+    return i;
+}
+
 struct net_iface *net_iface_add_vlan(struct net_iface *parent, uint16_t vlan_id, const char *name)
 {
     if (vlan_id == 0 || vlan_id >= 0xfff) /* IEEE 802.1Q table 9-2: reserved */
         return NULL;
-    struct net_iface *i = net_iface_add(parent->stack, parent->nic, name);
+    struct net_iface *i = add(parent->stack, parent->nic, name);
     if (!i)
         return NULL;
     i->parent = parent;

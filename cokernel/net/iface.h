@@ -53,6 +53,7 @@ struct net_iface_counters {
 
 struct net_iface {
     struct net_iface *next;
+    struct net_iface *next_nic; /* of those that have a device to themselves */
     struct net_stack *stack;
     struct net_nic *nic;      /* NULL for the loopback */
     struct net_iface *parent; /* of a VLAN */

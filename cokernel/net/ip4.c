@@ -32,8 +32,8 @@ static bool options_ok(const uint8_t *p, uint32_t n)
     return true;
 }
 
-/* RFC 1122 3.2.1.3: addresses that cannot be a source. 0.0.0.0 is a host that asks for its own. */
-static bool source_ok(struct net_iface *iface, const struct net_addr *src, uint8_t proto)
+/* 0.0.0.0 is a host that asks for its own. */
+bool ip4_source_ok(struct net_iface *iface, const struct net_addr *src, uint8_t proto)
 {
     uint8_t first = src->b[12];
     if (first == 127)
@@ -83,7 +83,7 @@ void ip4_input(struct net_iface *iface, struct pbuf *pb)
         if (!(rx.proto == IP_PROTO_UDP && iface->unconfigured))
             goto not_ours;
     }
-    if (!source_ok(iface, &rx.src, rx.proto))
+    if (!ip4_source_ok(iface, &rx.src, rx.proto))
         goto not_ours;
     if (pb->flags & PBUF_BROADCAST) {
         if (!rx.group) /* RFC 1122 3.3.6 */
@@ -211,33 +211,54 @@ static int fragment(struct net_stack *ns, struct net_path *path, const struct ne
     return err;
 }
 
+struct head { uint32_t src, dst; uint8_t proto, tos, ttl; };
+
 /* Both headers of what must not be fragmented, to a neighbour that is known. The checksum is that of the fields as they are put. */
-static inline void to_neighbour(struct neigh *n, const struct net_tx *tx, struct pbuf *pb, uint32_t total)
+static inline void to_neighbour(struct neigh *n, struct head head, struct pbuf *pb, uint32_t total)
 {
     uint8_t *f = pbuf_push(pb, ETH_HEADER_BYTES + IP4_HEADER_BYTES), *h = f + ETH_HEADER_BYTES;
-    uint8_t ttl = tx->ttl ? tx->ttl : IP_DEFAULT_TTL;
-    uint32_t first = 0x45000000u | (uint32_t)tx->tos << 16 | total, third = (uint32_t)ttl << 24 | (uint32_t)tx->proto << 16;
-    uint64_t sum = (uint64_t)net_bswap32(first) + net_bswap32(IP4_DF) + net_bswap32(third) + tx->src.w[3] + tx->dst.w[3];
+    uint8_t ttl = head.ttl ? head.ttl : IP_DEFAULT_TTL;
+    uint32_t first = 0x45000000u | (uint32_t)head.tos << 16 | total, third = (uint32_t)ttl << 24 | (uint32_t)head.proto << 16;
+    uint64_t sum = (uint64_t)net_bswap32(first) + net_bswap32(IP4_DF) + net_bswap32(third) + head.src + head.dst;
     net_copy(f, n->mac.b, 6);
     net_copy(f + 6, n->iface->mac.b, 6);
     put_be16(f + 12, ETH_TYPE_IP4);
     put_be32(h, first);
     put_be32(h + 4, IP4_DF);
     store32(h + 8, net_bswap32(third) | (uint32_t)cksum_finish(sum) << 16);
-    store32(h + 12, tx->src.w[3]);
-    store32(h + 16, tx->dst.w[3]);
+    store32(h + 12, head.src);
+    store32(h + 16, head.dst);
     if (pb->flags & PBUF_CSUM_PARTIAL)
         pb->csum_start = (uint16_t)(pb->csum_start + ETH_HEADER_BYTES + IP4_HEADER_BYTES);
     net_iface_tx(n->iface, pb);
 }
 
+/* Whether that is all there is to do. */
+static inline bool is_plain(const struct net_path *path, const struct pbuf *pb, uint32_t total)
+{
+    const struct neigh *n = path->neigh;
+    return n && n->state == NEIGH_REACHABLE && (total <= path->mtu || (pb->flags & PBUF_TSO)) && !n->iface->vlan_id &&
+           (!pb->next || (n->iface->offloads & NIC_TX_CHAIN));
+}
+
+int ip_output_tcp(struct net_path *path, const struct net_flow_key *k, uint8_t tos, uint8_t ttl, struct pbuf *pb)
+{
+    uint32_t total = pb->total + IP4_HEADER_BYTES;
+    if (net_likely(net_addr_is_v4(&k->remote) && is_plain(path, pb, total))) {
+        to_neighbour(path->neigh, (struct head){ .src = k->local.w[3], .dst = k->remote.w[3], .proto = IP_PROTO_TCP, .tos = tos, .ttl = ttl }, pb,
+                     total);
+        return 0;
+    }
+    struct net_tx tx = { .src = k->local, .dst = k->remote, .proto = IP_PROTO_TCP, .tos = tos, .ttl = ttl, .dont_fragment = 1 };
+    return ip_output(path->iface->stack, path, &tx, pb);
+}
+
 int ip4_output(struct net_stack *ns, struct net_path *path, const struct net_tx *tx, struct pbuf *pb)
 {
     uint32_t header = header_bytes(tx), total = pb->total + header;
-    struct neigh *n = path->neigh;
-    if (net_likely(n && n->state == NEIGH_REACHABLE && tx->dont_fragment && !tx->router_alert && (total <= path->mtu || (pb->flags & PBUF_TSO)) && !n->iface->vlan_id &&
-                   (!pb->next || (n->iface->offloads & NIC_TX_CHAIN)))) {
-        to_neighbour(n, tx, pb, total);
+    if (net_likely(tx->dont_fragment && !tx->router_alert && is_plain(path, pb, total))) {
+        to_neighbour(path->neigh, (struct head){ .src = tx->src.w[3], .dst = tx->dst.w[3], .proto = tx->proto, .tos = tx->tos, .ttl = tx->ttl },
+                     pb, total);
         return 0;
     }
     if (net_unlikely(total > path->mtu) && !(pb->flags & PBUF_TSO)) {

@@ -83,6 +83,10 @@ struct pbuf *pbuf_foreign(struct pbuf_pools *pools, void *storage, uint32_t len,
  * looked at keeps its whole chain until the last view goes. */
 void pbuf_free(struct pbuf *pb)
 {
+    if (net_likely(pb->kind == PBUF_LARGE && !pb->next)) {
+        net_slab_put(&pb->pools->large, pb);
+        return;
+    }
     while (pb) {
         struct pbuf *next = pb->next, *root = pb->root;
         struct pbuf_pools *pools = pb->pools;

@@ -142,8 +142,8 @@ static int find_path(struct net_stack *ns, struct net_addr *src, const struct ne
 
 int net_path_find(struct net_stack *ns, struct net_addr *src, const struct net_addr *dst, struct net_iface *only, struct net_path *path)
 {
-    struct net_path_memo *m = net_path_memo(ns->paths, dst);
-    if (!only && m->path.generation == ns->path_generation && net_addr_eq(&m->dst, dst) && net_addr_eq(&m->asked, src)) {
+    const struct net_path_memo *m = only ? NULL : net_path_known(ns, src, dst);
+    if (net_likely(m != NULL)) {
         *src = m->src;
         *path = m->path;
         return 0;
@@ -151,7 +151,7 @@ int net_path_find(struct net_stack *ns, struct net_addr *src, const struct net_a
     struct net_addr asked = *src;
     int err = find_path(ns, src, dst, only, path);
     if (!only && err == 0)
-        *m = (struct net_path_memo){ .dst = *dst, .asked = asked, .src = *src, .path = *path };
+        *net_path_memo(ns->paths, dst) = (struct net_path_memo){ .dst = *dst, .asked = asked, .src = *src, .path = *path };
     return err;
 }
 

@@ -31,6 +31,7 @@ struct net_stack *net_stack_create(const struct net_config *config)
     ns->dirty_tail = &ns->dirty_head;
     ns->ready_tail = &ns->ready_head;
     net_wheel_init(&ns->wheel, ns->now_ns);
+    net_timer_queue_init(&ns->syn_wait, &ns->wheel);
     pbuf_pools_init(&ns->pools, &ns->mem);
 
     struct siphash_key keys[9];
@@ -109,13 +110,12 @@ void net_stack_destroy(struct net_stack *ns)
     env->pages_free(env->ctx, ns, (sizeof *ns + 4095) & ~(size_t)4095);
 }
 
-static unsigned receive(struct net_stack *ns)
+/* In line: it is all that a poll does as a rule. */
+static inline __attribute__((always_inline)) unsigned receive(struct net_stack *ns)
 {
     struct pbuf *frames[NET_BURST], *pb;
     unsigned done = 0;
-    for (struct net_iface *i = ns->ifaces; i; i = i->next) {
-        if (!i->nic || i->parent)
-            continue;
+    for (struct net_iface *i = ns->nics; i; i = i->next_nic) {
         unsigned n = i->nic->ops->rx_burst(i->nic, frames, NET_BURST);
         done += n;
         if (net_unlikely(ns->syn_tokens < n))
@@ -152,7 +152,7 @@ void net_stack_flush(struct net_stack *ns)
 {
     if (ns->dirty_head)
         tcp_flush(ns);
-    for (struct net_iface *i = ns->ifaces; i; i = i->next)
+    for (struct net_iface *i = ns->nics; i; i = i->next_nic)
         if (i->tx_count || i->backlog.head)
             net_iface_flush(i);
 }
@@ -161,7 +161,7 @@ uint64_t net_stack_next_ns(struct net_stack *ns)
 {
     if (ns->dirty_head || ns->ready_head || ns->loop_queue.head)
         return 0;
-    for (struct net_iface *i = ns->ifaces; i; i = i->next)
+    for (struct net_iface *i = ns->nics; i; i = i->next_nic)
         if (i->tx_count || i->backlog.count)
             return 0;
     return net_wheel_next_ns(&ns->wheel);

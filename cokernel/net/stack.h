@@ -82,10 +82,10 @@ struct net_stack {
     struct net_wheel wheel;
     struct pbuf_pools pools;
     struct net_flow_table flows; /* TCP connections, half-open ones, TIME_WAIT; connected UDP */
-    struct net_flow *last_flow;  /* most recent hit; cleared when it is removed */
+    struct net_flow *last_flow;  /* most recent hit, a connection or a half-open one; cleared when it is removed */
     struct tcp_pcb *dirty_head, **dirty_tail; /* connections with something to send */
     struct net_endpoint *ready_head, **ready_tail;
-    struct net_iface *ifaces;
+    struct net_iface *ifaces, *nics;
     uint32_t path_generation;
     uint32_t iface_count;
 
@@ -103,6 +103,7 @@ struct net_stack {
     uint32_t neigh_incomplete;
     struct net_route *routes;
     struct net_path_memo paths[NET_PATH_MEMOS];
+    struct net_timer_queue syn_wait; /* half-open connections whose SYN-ACK was sent once */
     struct net_timer path_timer; /* when something that paths rest on expires */
     struct net_slab route_slab;
     struct net_flow_table pmtus;
@@ -134,6 +135,13 @@ struct net_stack {
     uint32_t fo_losses;          /* SYNs with data that were lost in a row */
 };
 
+/* What is remembered of the path from src to dst, NULL: nothing that is still good. */
+static inline const struct net_path_memo *net_path_known(struct net_stack *ns, const struct net_addr *src, const struct net_addr *dst)
+{
+    const struct net_path_memo *m = net_path_memo(ns->paths, dst);
+    return m->path.generation == ns->path_generation && net_addr_eq(&m->dst, dst) && net_addr_eq(&m->asked, src) ? m : NULL;
+}
+
 /* Unpredictable to anybody outside. */
 uint64_t net_random(struct net_stack *ns);
 void net_log(struct net_stack *ns, enum net_log_level level, const char *text);
@@ -153,6 +161,8 @@ void eth_output(struct net_iface *iface, const struct net_mac *dst, uint16_t eth
 void arp_input(struct net_iface *iface, struct pbuf *pb);
 void ip4_input(struct net_iface *iface, struct pbuf *pb);
 void ip6_input(struct net_iface *iface, struct pbuf *pb);
+/* False for addresses that cannot be a source (RFC 1122 3.2.1.3). */
+bool ip4_source_ok(struct net_iface *iface, const struct net_addr *src, uint8_t proto);
 void ip4_deliver(struct net_stack *ns, struct net_rx *rx);
 void icmp4_input(struct net_stack *ns, struct net_rx *rx);
 void igmp_input(struct net_stack *ns, struct net_rx *rx);
@@ -169,6 +179,8 @@ void tcp_prefetch(struct net_stack *ns, struct pbuf **frames, unsigned count);
 
 /* Sends a layer-4 packet; pb has headroom. Takes it over whatever happens. 0 or -NET_E... */
 int ip_output(struct net_stack *ns, struct net_path *path, const struct net_tx *tx, struct pbuf *pb);
+/* The same for a segment of TCP, never fragmented; the flow is as we see it. */
+int ip_output_tcp(struct net_path *path, const struct net_flow_key *flow, uint8_t tos, uint8_t ttl, struct pbuf *pb);
 int ip4_output(struct net_stack *ns, struct net_path *path, const struct net_tx *tx, struct pbuf *pb);
 int ip6_output(struct net_stack *ns, struct net_path *path, const struct net_tx *tx, struct pbuf *pb);
 

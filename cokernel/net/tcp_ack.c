@@ -105,8 +105,7 @@ bool tcp_ack_input(struct tcp_pcb *pcb, struct tcp_in *in)
         return true;
     bool advances = seq_gt(ack, pcb->snd_una);
     if (net_likely(advances && tcp_is_calm(pcb, in))) {
-        if (pcb->path.neigh && pcb->path.generation == pcb->ns->path_generation && pcb->path.neigh->state != NEIGH_REACHABLE)
-            neigh_confirm(pcb->path.neigh);
+        tcp_confirm(pcb);
         tcp_ack_calm(pcb, ack);
         return true;
     }
@@ -125,8 +124,7 @@ bool tcp_ack_input(struct tcp_pcb *pcb, struct tcp_in *in)
             pcb->urg_sent = 0; /* else the pointer would mean something again once the numbers wrap */
         pcb->retries = pcb->backoff = 0;
         update_rtt(pcb, in, &news);
-        if (pcb->path.neigh && pcb->path.generation == pcb->ns->path_generation && pcb->path.neigh->state != NEIGH_REACHABLE)
-            neigh_confirm(pcb->path.neigh);
+        tcp_confirm(pcb);
     }
     tcp_rack_on_ack(pcb, &news);
     tcp_recovery_on_ack(pcb, in, &news);

@@ -10,12 +10,11 @@
 struct port_hash_input { struct net_addr local, remote; uint64_t ports; };
 _Static_assert(sizeof(struct port_hash_input) == 40, "no padding");
 
-static uint64_t hash_key(const struct siphash_key *k, const struct net_flow_key *key, bool with_local_port)
+static inline uint64_t hash_key(const struct siphash_key *k, const struct net_flow_key *key, bool with_local_port)
 {
     if (net_addr_is_v4(&key->remote)) { /* what tells connections apart is shorter */
-        uint64_t in4[2] = { (uint64_t)key->local.w[3] << 32 | key->remote.w[3],
-                            (with_local_port ? (uint64_t)key->local_port << 16 : 0) | key->remote_port };
-        return siphash24(k, in4, sizeof in4);
+        return siphash24_pair(k, (uint64_t)key->local.w[3] << 32 | key->remote.w[3],
+                              (with_local_port ? (uint64_t)key->local_port << 16 : 0) | key->remote_port);
     }
     struct port_hash_input in = { key->local, key->remote, (with_local_port ? (uint64_t)key->local_port << 16 : 0) | key->remote_port };
     return siphash24(k, &in, sizeof in);
@@ -90,9 +89,9 @@ uint16_t tcp_advertised_mss(struct net_stack *ns, const struct net_addr *remote,
     return (uint16_t)net_min(net_max(mss, TCP_MSS_MIN), 65535u - 60u);
 }
 
-void tcp_set_mss(struct tcp_pcb *pcb, uint32_t peer_mss)
+uint32_t tcp_set_mss(struct tcp_pcb *pcb, uint32_t peer_mss)
 {
-    uint32_t mss = tcp_advertised_mss(pcb->ns, &pcb->flow.key.remote, tcp_path_mtu(pcb), pcb->opts.maxseg);
+    uint32_t own = tcp_advertised_mss(pcb->ns, &pcb->flow.key.remote, tcp_path_mtu(pcb), pcb->opts.maxseg), mss = own;
     if (peer_mss)
         pcb->peer_mss = net_max(peer_mss, TCP_MSS_MIN);
     if (pcb->peer_mss)
@@ -100,6 +99,7 @@ void tcp_set_mss(struct tcp_pcb *pcb, uint32_t peer_mss)
     if (pcb->ts_ok) /* RFC 6691: the announced value does not count options */
         mss -= TCP_TS_OPTION_BYTES;
     pcb->mss = mss;
+    return own;
 }
 
 int tcp_path_slow(struct tcp_pcb *pcb)

@@ -51,7 +51,7 @@ void tcp_cookie_send(struct tcp_listener *l, const struct tcp_in *in, const stru
     }
     ns->cookie_until_ns = ns->now_ns + PERIODS_VALID * PERIOD_NS;
     ns->counters.tcp_cookies_sent++;
-    tcp_synack(ns, &hs, &l->opts, tcp_initial_window(&l->opts));
+    tcp_synack(ns, &hs, &l->opts, &(struct net_path){ 0 });
 }
 
 bool tcp_cookie_check(struct net_stack *ns, const struct tcp_in *in, const struct net_flow_key *key, struct tcp_handshake *hs)

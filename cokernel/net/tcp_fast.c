@@ -11,7 +11,8 @@
 #include "cokernel/net/wire.h"
 
 #define MIN_RTT_WINDOW_NS (300 * NET_NS_PER_S) /* Linux: tcp_min_rtt_wlen */
-#define FRAME_BYTES (ETH_HEADER_BYTES + IP4_HEADER_BYTES + TCP_HEADER_BYTES + TCP_TS_OPTION_BYTES)
+#define TCP_AT (ETH_HEADER_BYTES + IP4_HEADER_BYTES)
+#define PLAIN_BYTES (TCP_AT + TCP_HEADER_BYTES + TCP_TS_OPTION_BYTES)
 #define HEADERS_BYTES 256u /* of a chain, as eth_input() wants them in the first part */
 
 static inline void rtt_sample(struct tcp_pcb *pcb, uint32_t rtt_us)
@@ -111,7 +112,7 @@ bool tcp_predict(struct tcp_pcb *pcb, const struct tcp_in *in)
     struct net_stack *ns = pcb->ns;
     // cppcheck-suppress ctuuninitvar ; tcp_fast_input() sets what is read here
     uint32_t acked = in->ack - pcb->snd_una, wnd = in->wnd << pcb->snd_wscale;
-    if (pcb->state != TCP_ESTABLISHED || (in->flags & ~TCP_PSH) != TCP_ACK || in->seq != pcb->rcv_nxt || !tcp_is_calm(pcb, in) ||
+    if (pcb->state != TCP_ESTABLISHED || (in->flags & ~(TCP_PSH | TCP_FIN)) != TCP_ACK || in->seq != pcb->rcv_nxt || !tcp_is_calm(pcb, in) ||
         acked > pcb->snd_nxt - pcb->snd_una || seq_gt(in->end, pcb->rcv_adv) || pcb->islands || pcb->fin_known ||
         in->has_ts != pcb->ts_ok || (in->has_ts && seq_lt(in->tsval, pcb->ts_recent)))
         return false;
@@ -130,9 +131,7 @@ bool tcp_predict(struct tcp_pcb *pcb, const struct tcp_in *in)
         tcp_update_window(pcb, in);
     }
     if (acked && net_likely(pcb->rtx_head != NULL)) {
-        struct neigh *n = pcb->path.neigh;
-        if (n && pcb->path.generation == ns->path_generation && n->state != NEIGH_REACHABLE) /* else it may be gone */
-            neigh_confirm(n);
+        tcp_confirm(pcb);
         tcp_ack_calm(pcb, in->ack);
     }
     if (in->has_ts && pcb->rcv_nxt == pcb->rcv_wup) { /* RFC 7323 4.3 */
@@ -145,42 +144,88 @@ bool tcp_predict(struct tcp_pcb *pcb, const struct tcp_in *in)
     return true;
 }
 
-/* The connection of a frame whose headers are plain; NULL if it has none. */
-static inline struct tcp_pcb *find(struct net_stack *ns, struct pbuf *pb, const uint8_t *ip)
+/* NULL if it has none. Its hash is in pb->seq then, and always unless the last one's was hit. */
+static inline struct net_flow *find(struct net_stack *ns, struct pbuf *pb, const struct net_flow_key *key)
 {
-    const struct net_flow_key key = { .local = net_addr_v4_raw(load32(ip + 16)), .remote = net_addr_v4_raw(load32(ip + 12)),
-                                      .local_port = get_be16(ip + IP4_HEADER_BYTES + 2), .remote_port = get_be16(ip + IP4_HEADER_BYTES) };
     struct net_flow *f = ns->last_flow;
-    if (!f || !net_flow_key_eq(&f->key, &key)) {
-        if (!(pb->flags & PBUF_HASHED)) {
-            pb->seq = net_flow_hash(&ns->flows.key, &key);
-            pb->flags |= PBUF_HASHED;
-        }
-        f = net_flow_find_hashed(&ns->flows, &key, pb->seq);
-        if (!f || f->kind != FLOW_TCP)
-            return NULL;
-        ns->last_flow = f;
+    if (f && net_flow_key_eq(&f->key, key))
+        return f;
+    if (!(pb->flags & PBUF_HASHED)) {
+        pb->seq = net_flow_hash(&ns->flows.key, key);
+        pb->flags |= PBUF_HASHED;
     }
-    return net_container_of(f, struct tcp_pcb, flow);
+    f = net_flow_find_hashed(&ns->flows, key, pb->seq);
+    if (f && f->kind == FLOW_TCP)
+        ns->last_flow = f;
+    return f;
+}
+
+/* A path by way of a neighbour that is still good shows that the peer's address is no broadcast or group of ours. */
+static inline bool path_good(const struct net_stack *ns, const struct net_path *path)
+{
+    return path->generation == ns->path_generation && path->neigh;
+}
+
+static inline bool peer_known(const struct net_stack *ns, struct net_flow *f)
+{
+    if (f && f->kind == FLOW_TCP)
+        return path_good(ns, &net_container_of(f, struct tcp_pcb, flow)->path);
+    return f && f->kind == FLOW_TCP_SYN && path_good(ns, &net_container_of(f, struct tcp_synreq, flow)->path);
+}
+
+/* What is no plain segment of an established connection, but plain below TCP: in is filled in except for what options say. */
+static inline __attribute__((always_inline)) bool general_input(struct net_iface *iface, struct pbuf *pb, struct tcp_in *in,
+                                                                const struct net_flow_key *key, struct net_flow *f)
+{
+    struct net_stack *ns = iface->stack;
+    const uint8_t *ip = pb->data + ETH_HEADER_BYTES, *t = ip + IP4_HEADER_BYTES;
+    uint32_t header = (t[12] >> 4) * 4u;
+    if (!peer_known(ns, f) && !ip4_source_ok(iface, &key->remote, IP_PROTO_TCP))
+        return false;
+    in->has_ts = in->has_mss = in->has_wscale = in->sack_ok = in->sack_count = in->has_fo = 0;
+    if (!tcp_parse_options(in, t, header))
+        return false;
+    iface->counters.rx_frames++;
+    iface->counters.rx_bytes += pb->total;
+    ns->counters.tcp_in++;
+    if ((in->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && net_unlikely(!tcp_syn_allowed(ns))) {
+        pbuf_put(pb);
+        return true;
+    }
+    in->rx->tos = ip[1];
+    in->rx->group = 0;
+    in->hash = pb->seq;
+    in->local_port = key->local_port;
+    in->remote_port = key->remote_port;
+    in->urgent = get_be16(t + 18);
+    in->end += (in->flags >> 1 & 1) + (in->flags & 1); /* SYN, FIN */
+    pb->iface = iface;
+    pbuf_trim(pb, TCP_AT + header + in->len); /* Ethernet pads short frames */
+    pbuf_drop(pb, TCP_AT + header);
+    if (net_unlikely(pb->len == 0 && pb->next))
+        in->pb = pbuf_advance(pb, 0);
+    if (net_likely(f && f->kind == FLOW_TCP))
+        tcp_segment_input(net_container_of(f, struct tcp_pcb, flow), in);
+    else
+        tcp_dispatch(ns, in, key, f);
+    if (in->pb)
+        pbuf_put(in->pb);
+    return true;
 }
 
 bool tcp_fast_input(struct net_iface *iface, struct pbuf *pb)
 {
     struct net_stack *ns = iface->stack;
-    const uint8_t *f = pb->data, *ip = f + ETH_HEADER_BYTES, *t = ip + IP4_HEADER_BYTES;
-    if (pb->len < FRAME_BYTES || (pb->next && (pb->len < HEADERS_BYTES || !(pb->flags & PBUF_CSUM_GOOD))) ||
+    const uint8_t *f = pb->data, *ip = f + ETH_HEADER_BYTES, *t = f + TCP_AT;
+    if (pb->len < TCP_AT + TCP_HEADER_BYTES || (pb->next && (pb->len < HEADERS_BYTES || !(pb->flags & PBUF_CSUM_GOOD))) ||
         (load32(f + 12) & net_bswap32(0xffffff00)) != net_bswap32(ETH_TYPE_IP4 << 16 | 0x4500) || /* any kind of service */
-        (load32(ip + 6) & net_bswap32(0x3fff00ff)) != net_bswap32(IP_PROTO_TCP) ||                /* no fragment, any time to live */
-        (load16(t + 12) & net_bswap16(0xfff7)) != net_bswap16(0x8000 | TCP_ACK) || load32(t + TCP_HEADER_BYTES) != net_bswap32(0x0101080a))
+        (load32(ip + 6) & net_bswap32(0x3fff00ff)) != net_bswap32(IP_PROTO_TCP))                  /* no fragment, any time to live */
         return false;
-    uint32_t total = get_be16(ip + 2), bytes = total - IP4_HEADER_BYTES;
-    if (total < FRAME_BYTES - ETH_HEADER_BYTES || total > pb->total - ETH_HEADER_BYTES || !net_same(f, iface->mac.b, 6) ||
-        iface->addrs[0].state != IFADDR_PREFERRED)
-        return false;
-    struct tcp_pcb *pcb = find(ns, pb, ip);
-    /* A path by way of a neighbour that is still good shows that the peer's address is no broadcast or group of ours. */
-    if (!pcb || pcb->state != TCP_ESTABLISHED || !net_addr_eq(&pcb->flow.key.local, &iface->addrs[0].addr) ||
-        pcb->path.generation != ns->path_generation || !pcb->path.neigh)
+    const struct net_flow_key key = { .local = net_addr_v4_raw(load32(ip + 16)), .remote = net_addr_v4_raw(load32(ip + 12)),
+                                      .local_port = get_be16(t + 2), .remote_port = get_be16(t) };
+    uint32_t total = get_be16(ip + 2), bytes = total - IP4_HEADER_BYTES, header = (t[12] >> 4) * 4u;
+    if (total < IP4_HEADER_BYTES + header || total > pb->total - ETH_HEADER_BYTES || header < TCP_HEADER_BYTES || header > pb->len - TCP_AT ||
+        !net_same(f, iface->mac.b, 6) || iface->addrs[0].state != IFADDR_PREFERRED || !net_addr_eq(&key.local, &iface->addrs[0].addr))
         return false;
     if (cksum_fold(cksum_ip4_header(ip)) != 0xffff)
         return false;
@@ -189,19 +234,25 @@ bool tcp_fast_input(struct net_iface *iface, struct pbuf *pb)
         if (cksum_fold(cksum_add(sum, t, bytes)) != 0xffff)
             return false;
     }
-    struct tcp_in in; /* what tcp_predict() and tcp_data_in_order() look at */
+    struct net_rx rx;
+    struct tcp_in in; /* at first what tcp_predict() and tcp_data_in_order() look at */
     in.pb = pb;
     in.seq = get_be32(t + 4);
     in.ack = get_be32(t + 8);
     in.flags = t[13];
     in.wnd = get_be16(t + 14);
-    in.len = bytes - TCP_HEADER_BYTES - TCP_TS_OPTION_BYTES;
+    in.len = bytes - header;
     in.end = in.seq + in.len;
+    struct net_flow *flow = find(ns, pb, &key);
+    struct tcp_pcb *pcb = flow && flow->kind == FLOW_TCP ? net_container_of(flow, struct tcp_pcb, flow) : NULL;
+    if (!pcb || !path_good(ns, &pcb->path) || pcb->state != TCP_ESTABLISHED || (load16(t + 12) & net_bswap16(0xfff7)) != net_bswap16(0x8000 | TCP_ACK) ||
+        load32(t + TCP_HEADER_BYTES) != net_bswap32(0x0101080a))
+        goto general;
     in.has_ts = 1;
     in.tsval = get_be32(t + TCP_HEADER_BYTES + 4);
     in.sack_count = 0;
-    if (!tcp_predict(pcb, &in))
-        return false;
+    if (net_unlikely(!tcp_predict(pcb, &in)))
+        goto general;
     iface->counters.rx_frames++;
     iface->counters.rx_bytes += pb->total;
     ns->counters.tcp_in++;
@@ -212,7 +263,10 @@ bool tcp_fast_input(struct net_iface *iface, struct pbuf *pb)
     }
     pb->iface = iface;
     pbuf_trim(pb, ETH_HEADER_BYTES + total);
-    pbuf_drop(pb, FRAME_BYTES);
+    pbuf_drop(pb, PLAIN_BYTES);
     tcp_data_in_order(pcb, &in);
     return true;
+general:
+    in.rx = &rx;
+    return general_input(iface, pb, &in, &key, flow);
 }

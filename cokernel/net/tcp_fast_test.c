@@ -45,10 +45,10 @@ static void build(struct kit *k, uint8_t f[FRAME])
         f[HEADERS + i] = (uint8_t)(i * 7 + 1);
 }
 
-static void set_checksums(uint8_t f[FRAME])
+static void set_checksums(uint8_t *f, uint32_t frame_bytes)
 {
     uint8_t *ip = f + ETH_HEADER_BYTES, *t = f + TCP_AT;
-    uint32_t total = get_be16(ip + 2), most = FRAME - ETH_HEADER_BYTES;
+    uint32_t total = get_be16(ip + 2), most = frame_bytes - ETH_HEADER_BYTES;
     struct net_addr from = net_addr_v4_raw(load32(ip + 12)), to = net_addr_v4_raw(load32(ip + 16));
     uint32_t bytes = total >= IP4_HEADER_BYTES && total <= most ? total - IP4_HEADER_BYTES : most - IP4_HEADER_BYTES;
     store16(ip + 10, 0);
@@ -90,13 +90,28 @@ static void give_both(const uint8_t *f, uint32_t bytes)
     kit_frame(&slow, tagged, bytes + 4);
 }
 
-static void assert_same(void)
+/* What does not need a connection. */
+static void assert_instances_same(void)
 {
-    const struct tcp_pcb *a = fast.pcb, *b = slow.pcb;
     struct net_counters x = fast.ns->counters, y = slow.ns->counters;
     assert_memory_equal(&x, &y, sizeof x);
     assert_int_equal(fast.iface->counters.rx_frames, slow.iface->counters.rx_frames);
     assert_int_equal(fast.iface->counters.rx_drops, slow.iface->counters.rx_drops);
+    assert_int_equal(fast.ns->flows.count, slow.ns->flows.count);
+    assert_int_equal(fast.ns->syn_count, slow.ns->syn_count);
+    assert_int_equal(fast.ns->timewait_count, slow.ns->timewait_count);
+    assert_int_equal(fast.ns->tcp_pcbs.in_use, slow.ns->tcp_pcbs.in_use);
+    assert_int_equal(fast.sent_count, slow.sent_count);
+    for (unsigned i = 0; i < fast.sent_count; i++) {
+        assert_int_equal(fast.sent[i].len, slow.sent[i].len);
+        assert_memory_equal(fast.sent[i].bytes, slow.sent[i].bytes, fast.sent[i].len);
+    }
+}
+
+static void assert_same(void)
+{
+    const struct tcp_pcb *a = fast.pcb, *b = slow.pcb;
+    assert_instances_same();
     assert_int_equal(a->state, b->state);
     assert_int_equal(a->rcv_nxt, b->rcv_nxt);
     assert_int_equal(a->rcv_bytes, b->rcv_bytes);
@@ -109,11 +124,6 @@ static void assert_same(void)
     assert_int_equal(a->segs_in, b->segs_in);
     assert_int_equal(a->srtt_us, b->srtt_us);
     assert_memory_equal(a->deadlines, b->deadlines, sizeof a->deadlines);
-    assert_int_equal(fast.sent_count, slow.sent_count);
-    for (unsigned i = 0; i < fast.sent_count; i++) {
-        assert_int_equal(fast.sent[i].len, slow.sent[i].len);
-        assert_memory_equal(fast.sent[i].bytes, slow.sent[i].bytes, fast.sent[i].len);
-    }
 }
 
 static void a_plain_segment_is_predicted(void **state)
@@ -121,7 +131,7 @@ static void a_plain_segment_is_predicted(void **state)
     uint8_t f[FRAME], got[2 * PAYLOAD];
     begin();
     build(&fast, f);
-    set_checksums(f);
+    set_checksums(f, FRAME);
     give_both(f, FRAME);
     assert_same();
     assert_int_equal(fast.ns->counters.tcp_predicted, 1);
@@ -139,10 +149,10 @@ static void a_changed_bit_means_what_it_means_to_the_layers(void **state)
             uint8_t f[FRAME];
             begin();
             build(&fast, f);
-            set_checksums(f);
+            set_checksums(f, FRAME);
             f[bit / 8] ^= (uint8_t)(1u << bit % 8);
             if (right)
-                set_checksums(f);
+                set_checksums(f, FRAME);
             give_both(f, FRAME);
             assert_same();
             kit_pass(&fast, NET_NS_PER_S);
@@ -162,7 +172,7 @@ static void any_length_means_what_it_means_to_the_layers(void **state)
             build(&fast, f);
             if (said)
                 put_be16(f + ETH_HEADER_BYTES + 2, (uint16_t)(bytes - ETH_HEADER_BYTES));
-            set_checksums(f);
+            set_checksums(f, FRAME);
             give_both(f, said && bytes % 2 ? FRAME : bytes);
             assert_same();
             end();
@@ -180,13 +190,140 @@ static void bursts_of_many_connections_are_the_same(void **state)
         put_be32(f + TCP_AT + 4, fast.snd + n * PAYLOAD);
         if (n % 3 == 2) /* nobody has this port */
             put_be16(f + TCP_AT, 7);
-        set_checksums(f);
+        set_checksums(f, FRAME);
         give_both(f, FRAME);
     }
     kit_run(&fast);
     kit_run(&slow);
     assert_same();
     end();
+}
+
+/* The frames that open and close a connection, each met by what it is met by in life. */
+enum phase { OPEN, HANDSHAKE, FIN, LAST, AGAIN, PHASES };
+#define CONTROL_MOST (TCP_AT + TCP_HEADER_BYTES + 20)
+
+static void prepare(struct kit *k, enum phase p)
+{
+    struct kit_seg s;
+    kit_setup(k);
+    k->snd = 0xfffffff0;
+    if (p == OPEN)
+        return;
+    if (p == HANDSHAKE) {
+        kit_send(k, (struct kit_seg){ .flags = TCP_SYN, .seq = k->snd++, .wnd = 65535, .mss = 1460, .sack_ok = true, .wscale = 7, .ts = true, .tsval = k->tsval });
+        assert_int_equal(kit_last(k, &s), 1);
+        k->rcv = s.seq + 1;
+        k->now_ns += 10 * NET_NS_PER_MS;
+        return;
+    }
+    kit_establish(k, true, true);
+    if (p == FIN)
+        return;
+    struct kit_seg fin = { .flags = TCP_FIN | TCP_ACK, .seq = k->snd, .ack = k->rcv, .wnd = 512, .ts = true, .tsval = k->tsval };
+    if (p == LAST)
+        kit_send(k, fin);
+    tcp_close(k->pcb);
+    kit_run(k);
+    k->rcv++; /* our FIN */
+    if (p == LAST) {
+        k->snd++;
+    } else {
+        fin.ack++;
+        kit_send(k, fin);
+        assert_int_equal(k->ns->timewait_count, 1);
+        k->now_ns += NET_NS_PER_S;
+    }
+    kit_last(k, &s);
+}
+
+static uint32_t build_control(struct kit *k, enum phase p, uint8_t *f)
+{
+    static const uint16_t flags[PHASES] = { [OPEN] = TCP_SYN, [HANDSHAKE] = TCP_ACK, [FIN] = TCP_FIN | TCP_ACK, [LAST] = TCP_ACK, [AGAIN] = TCP_FIN | TCP_ACK };
+    uint32_t options = p == OPEN ? 20 : TCP_TS_OPTION_BYTES, header = TCP_HEADER_BYTES + options;
+    uint8_t whole[FRAME], *t = f + TCP_AT, *o = t + TCP_HEADER_BYTES;
+    struct tcp_pcb none = { 0 }, *pcb = k->pcb;
+    k->pcb = &none;
+    build(k, whole);
+    k->pcb = pcb;
+    memcpy(f, whole, TCP_AT + TCP_HEADER_BYTES);
+    put_be16(f + ETH_HEADER_BYTES + 2, (uint16_t)(IP4_HEADER_BYTES + header));
+    put_be32(t + 8, p == OPEN ? 0 : k->rcv);
+    put_be16(t + 12, (uint16_t)(header / 4 << 12 | flags[p]));
+    if (p == OPEN) { /* MSS, SACK permitted, time stamp, window scale */
+        put_be32(o, 0x020405b4);
+        put_be32(o + 4, 0x0402080a);
+        put_be32(o + 8, k->tsval);
+        put_be32(o + 12, 0);
+        put_be32(o + 16, 0x01030307);
+    } else {
+        put_be32(o, 0x0101080a);
+        put_be32(o + 4, k->tsval + 1);
+        put_be32(o + 8, 0);
+    }
+    return TCP_AT + header;
+}
+
+/* Then data comes, if there is a connection, and a SYN-ACK or a FIN may be repeated. */
+static void compare_what_follows(void)
+{
+    assert_instances_same();
+    struct tcp_pcb *a = tcp_accept(fast.listener), *b = tcp_accept(slow.listener);
+    assert_int_equal(a != NULL, b != NULL);
+    if (a) {
+        fast.pcb = a;
+        slow.pcb = b;
+        assert_same();
+        assert_int_equal(a->mss, b->mss);
+        assert_int_equal(a->cwnd, b->cwnd);
+        assert_int_equal(a->max_wnd, b->max_wnd);
+        assert_int_equal(tcp_write(a, "hello", 5), 5);
+        assert_int_equal(tcp_write(b, "hello", 5), 5);
+    }
+    kit_pass(&fast, 2 * NET_NS_PER_S);
+    kit_pass(&slow, 2 * NET_NS_PER_S);
+    assert_instances_same();
+}
+
+static void opening_and_closing_are_the_same_bit_by_bit(void **state)
+{
+    for (enum phase p = 0; p < PHASES; p++)
+        for (unsigned bit = 0; bit <= CONTROL_MOST * 8; bit++) /* the last time, none is changed */
+            for (unsigned right = 0; right < 2; right++) {
+                uint8_t f[CONTROL_MOST + 8] = { 0 };
+                prepare(&fast, p);
+                prepare(&slow, p);
+                uint32_t bytes = build_control(&fast, p, f);
+                set_checksums(f, bytes);
+                f[bit / 8] ^= (uint8_t)(1u << bit % 8);
+                if (right)
+                    set_checksums(f, bytes);
+                give_both(f, bit % 3 ? bytes : bytes + 6); /* now and then with padding */
+                compare_what_follows();
+                end();
+            }
+}
+
+static void what_opens_and_closes_does_so(void **state)
+{
+    for (enum phase p = 0; p < PHASES; p++) {
+        uint8_t f[CONTROL_MOST];
+        prepare(&fast, p);
+        uint32_t bytes = build_control(&fast, p, f);
+        set_checksums(f, bytes);
+        kit_frame(&fast, f, bytes);
+        assert_int_equal(fast.ns->counters.ip_bad_cksum + fast.ns->counters.tcp_bad_cksum + fast.ns->counters.tcp_bad_header, 0);
+        if (p == OPEN)
+            assert_int_equal(fast.ns->syn_count, 1);
+        else if (p == HANDSHAKE)
+            assert_int_equal((fast.pcb = tcp_accept(fast.listener)) ? fast.pcb->snd_wnd : 0, 512u << 7);
+        else if (p == FIN)
+            assert_true(tcp_at_eof(fast.pcb) && fast.pcb->state == TCP_CLOSE_WAIT);
+        else
+            assert_int_equal(fast.ns->tcp_pcbs.in_use, 0);
+        assert_int_equal(fast.ns->timewait_count, p == AGAIN);
+        kit_teardown(&fast);
+    }
 }
 
 int main(void)
@@ -196,6 +333,8 @@ int main(void)
         cmocka_unit_test(a_changed_bit_means_what_it_means_to_the_layers),
         cmocka_unit_test(any_length_means_what_it_means_to_the_layers),
         cmocka_unit_test(bursts_of_many_connections_are_the_same),
+        cmocka_unit_test(what_opens_and_closes_does_so),
+        cmocka_unit_test(opening_and_closing_are_the_same_bit_by_bit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

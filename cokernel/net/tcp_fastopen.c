@@ -96,7 +96,7 @@ bool tcp_fo_listen(struct tcp_listener *l, struct tcp_in *in, struct tcp_handsha
         return false; /* an ordinary handshake: RFC 7413 5.1 */
     }
     hs->fast_open = 1;
-    struct tcp_pcb *pcb = tcp_listener_spawn(l, hs);
+    struct tcp_pcb *pcb = tcp_listener_spawn(l, hs, NULL);
     if (!pcb) {
         hs->fast_open = 0;
         return false;

@@ -42,7 +42,7 @@ static bool parse(struct net_stack *ns, struct net_rx *rx, struct tcp_in *in)
     in->len = pb->total - header;
     in->end = in->seq + in->len + (in->flags >> 1 & 1) + (in->flags & 1); /* SYN, FIN */
     in->has_ts = in->has_mss = in->has_wscale = in->sack_ok = in->sack_count = in->has_fo = 0;
-    if (header > TCP_HEADER_BYTES && !tcp_parse_options(in, h, header)) {
+    if (!tcp_parse_options(in, h, header)) {
         ns->counters.tcp_bad_header++;
         return false;
     }
@@ -52,15 +52,20 @@ static bool parse(struct net_stack *ns, struct net_rx *rx, struct tcp_in *in)
     return true;
 }
 
-static void dispatch(struct net_stack *ns, struct tcp_in *in, const struct net_flow_key *key)
+static struct net_flow *find(struct net_stack *ns, struct tcp_in *in, const struct net_flow_key *key)
 {
     struct net_flow *f = ns->last_flow;
-    if (!f || !net_flow_key_eq(&f->key, key)) {
-        in->hash = in->pb->flags & PBUF_HASHED ? in->pb->seq : net_flow_hash(&ns->flows.key, key);
-        f = net_flow_find_hashed(&ns->flows, key, in->hash);
-        if (f && f->kind == FLOW_TCP)
-            ns->last_flow = f;
-    }
+    if (f && net_flow_key_eq(&f->key, key))
+        return f;
+    in->hash = in->pb->flags & PBUF_HASHED ? in->pb->seq : net_flow_hash(&ns->flows.key, key);
+    f = net_flow_find_hashed(&ns->flows, key, in->hash);
+    if (f && f->kind == FLOW_TCP)
+        ns->last_flow = f;
+    return f;
+}
+
+void tcp_dispatch(struct net_stack *ns, struct tcp_in *in, const struct net_flow_key *key, struct net_flow *f)
+{
     if (net_likely(f && f->kind == FLOW_TCP)) {
         tcp_segment_input(net_container_of(f, struct tcp_pcb, flow), in);
         return;
@@ -141,7 +146,7 @@ static void refill_syns(struct net_stack *ns)
     }
 }
 
-static bool syn_allowed(struct net_stack *ns)
+bool tcp_syn_allowed(struct net_stack *ns)
 {
     refill_syns(ns);
     if (!ns->syn_tokens) {
@@ -178,7 +183,7 @@ void tcp_input(struct net_stack *ns, struct net_rx *rx)
 {
     struct tcp_in in;
     ns->counters.tcp_in++;
-    if (rx->pb->len >= TCP_HEADER_BYTES && net_unlikely((rx->pb->data[13] & (TCP_SYN | TCP_ACK)) == TCP_SYN) && !syn_allowed(ns)) {
+    if (rx->pb->len >= TCP_HEADER_BYTES && net_unlikely((rx->pb->data[13] & (TCP_SYN | TCP_ACK)) == TCP_SYN) && !tcp_syn_allowed(ns)) {
         pbuf_put(rx->pb);
         return;
     }
@@ -188,7 +193,7 @@ void tcp_input(struct net_stack *ns, struct net_rx *rx)
     }
     rx->flow.local_port = in.local_port;
     rx->flow.remote_port = in.remote_port;
-    dispatch(ns, &in, &rx->flow);
+    tcp_dispatch(ns, &in, &rx->flow, find(ns, &in, &rx->flow));
     if (in.pb)
         pbuf_put(in.pb);
 }
@@ -321,6 +326,14 @@ static void ecn_input(struct tcp_pcb *pcb, const struct tcp_in *in)
     }
 }
 
+/* The last of a connection that its user has left: a plain ACK of all there was, with which it is over. What it would teach about the path
+ * dies with the connection, so nothing is learnt from it. */
+static bool is_last(const struct tcp_pcb *pcb, const struct tcp_in *in)
+{
+    return pcb->state == TCP_LAST_ACK && pcb->user_gone && pcb->fin_sent && in->ack == pcb->snd_nxt && (in->flags & ~TCP_PSH) == TCP_ACK &&
+           !in->len && in->seq == pcb->rcv_nxt && in->has_ts == pcb->ts_ok && !paws_fails(pcb, in) && pcb->rtx_head && tcp_is_calm(pcb, in);
+}
+
 void tcp_segment_input(struct tcp_pcb *pcb, struct tcp_in *in)
 {
     struct net_stack *ns = pcb->ns;
@@ -328,10 +341,17 @@ void tcp_segment_input(struct tcp_pcb *pcb, struct tcp_in *in)
     if (net_likely(tcp_predict(pcb, in))) {
         if (in->len)
             tcp_data_in_order(pcb, in);
+        if (in->flags & TCP_FIN)
+            tcp_fin_in_order(pcb);
         return;
     }
     if (net_unlikely(pcb->state == TCP_SYN_SENT)) {
         syn_sent_input(pcb, in);
+        return;
+    }
+    if (is_last(pcb, in)) {
+        tcp_confirm(pcb);
+        tcp_pcb_done(pcb, 0);
         return;
     }
     if (net_unlikely(paws_fails(pcb, in))) {

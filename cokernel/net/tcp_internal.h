@@ -80,7 +80,7 @@ struct tcp_in {
     uint16_t local_port, remote_port;
     uint16_t flags;
     uint16_t urgent;
-    uint32_t hash;         /* of the flow; not set if the last one's was hit */
+    uint32_t hash;         /* of the flow; not set if the last one was hit */
     uint8_t has_ts, has_mss, has_wscale, sack_ok;
     uint8_t sack_count, wscale;
     uint8_t has_fo;        /* then fo is set */
@@ -324,8 +324,10 @@ struct tcp_synreq {
     struct net_stack *ns;
     struct tcp_listener *listener;
     struct tcp_handshake hs;
+    struct net_path path; /* of the last answer */
     uint64_t sent_ns;
     uint8_t retries;
+    uint8_t queued;       /* the timer is in syn_wait, not in the wheel */
 };
 
 struct tcp_timewait {
@@ -343,10 +345,6 @@ struct tcp_out {
     uint16_t flags;
     uint8_t ts_ok;
     uint32_t tsval, tsecr;
-    uint16_t mss;           /* option if not 0 */
-    uint8_t wscale, has_wscale, sack_ok;
-    uint8_t tos, ttl;
-    const struct tcp_fo_cookie *fo; /* option if not NULL */
 };
 
 /* tcp_pcb.c */
@@ -375,6 +373,14 @@ static inline void tcp_post(struct tcp_pcb *pcb, unsigned events)
 }
 void tcp_free_parts(struct pbuf *head);
 
+/* Out of the flow table. */
+static inline void tcp_flow_remove(struct net_stack *ns, struct net_flow *f)
+{
+    if (ns->last_flow == f)
+        ns->last_flow = NULL;
+    net_flow_remove(&ns->flows, f);
+}
+
 /* tcp_addr.c */
 uint32_t tcp_isn(struct net_stack *ns, const struct net_flow_key *key);
 uint32_t tcp_ts_offset(struct net_stack *ns, const struct net_flow_key *key);
@@ -387,7 +393,8 @@ static inline int tcp_path(struct tcp_pcb *pcb)
 {
     return net_likely(pcb->path.generation == pcb->ns->path_generation) ? 0 : tcp_path_slow(pcb);
 }
-void tcp_set_mss(struct tcp_pcb *pcb, uint32_t peer_mss);
+/* peer_mss: as announced, 0: as known. Returns what we may announce. */
+uint32_t tcp_set_mss(struct tcp_pcb *pcb, uint32_t peer_mss);
 /* Of what is sent now, layer 3; 576 if nothing is known. */
 static inline uint32_t tcp_path_mtu(const struct tcp_pcb *pcb)
 {
@@ -398,10 +405,25 @@ uint16_t tcp_advertised_mss(struct net_stack *ns, const struct net_addr *remote,
 uint8_t tcp_choose_wscale(const struct tcp_opts *opts);
 
 /* tcp_opt.c */
+bool tcp_parse_options_slow(struct tcp_in *in, const uint8_t *p, uint32_t bytes);
 /* False if malformed. p is the whole header of `bytes`. */
-bool tcp_parse_options(struct tcp_in *in, const uint8_t *p, uint32_t bytes);
+static inline bool tcp_parse_options(struct tcp_in *in, const uint8_t *p, uint32_t bytes)
+{
+    /* The usual case: NOP NOP TS and nothing else (RFC 7323 appendix A). */
+    if (net_unlikely(bytes != TCP_HEADER_BYTES + TCP_TS_OPTION_BYTES || load32(p + TCP_HEADER_BYTES) != net_bswap32(0x0101080a)))
+        return bytes == TCP_HEADER_BYTES || tcp_parse_options_slow(in, p, bytes);
+    in->has_ts = 1;
+    in->tsval = get_be32(p + TCP_HEADER_BYTES + 4);
+    in->tsecr = get_be32(p + TCP_HEADER_BYTES + 8);
+    return true;
+}
 
 /* tcp_input.c */
+/* A segment whose headers are checked, of a flow that was looked up (NULL: there is none). Of in->rx, tos and group are set. Clears in->pb
+ * if it takes that over. */
+void tcp_dispatch(struct net_stack *ns, struct tcp_in *in, const struct net_flow_key *key, struct net_flow *flow);
+/* Takes one of the SYNs that are let in; false: too many. */
+bool tcp_syn_allowed(struct net_stack *ns);
 void tcp_segment_input(struct tcp_pcb *pcb, struct tcp_in *in);
 void tcp_challenge_ack(struct tcp_pcb *pcb);
 
@@ -411,9 +433,9 @@ struct tcp_listener *tcp_find_listener(struct net_stack *ns, const struct net_fl
 void tcp_listen_input(struct tcp_listener *l, struct tcp_in *in, const struct net_flow_key *key);
 void tcp_synreq_input(struct tcp_synreq *req, struct tcp_in *in);
 void tcp_synreq_drop(struct tcp_synreq *req);
-void tcp_synack(struct net_stack *ns, const struct tcp_handshake *hs, const struct tcp_opts *opts, uint32_t rcv_wnd);
-/* A new connection out of a finished handshake, on the accept queue; NULL if there is no room. */
-struct tcp_pcb *tcp_listener_spawn(struct tcp_listener *l, const struct tcp_handshake *hs);
+/* A new connection out of a finished handshake, on the accept queue; NULL if there is no room. Takes the place of the half-open one
+ * it comes from (NULL: there is none), which is gone whether it succeeds or not; hs may lie in that. */
+struct tcp_pcb *tcp_listener_spawn(struct tcp_listener *l, const struct tcp_handshake *hs, struct tcp_synreq *from);
 uint32_t tcp_initial_window(const struct tcp_opts *opts);
 
 /* The same for one that has come from elsewhere: behind those that wait already. */
@@ -477,6 +499,14 @@ bool tcp_update_window(struct tcp_pcb *pcb, const struct tcp_in *in);
 /* After acked bytes more: does the user want to know? */
 void tcp_wake_writer(struct tcp_pcb *pcb, uint32_t acked);
 
+/* The peer has answered, so its neighbour lives (RFC 4861 7.3.1). One of a path that is out of date may be gone. */
+static inline void tcp_confirm(struct tcp_pcb *pcb)
+{
+    struct neigh *n = pcb->path.neigh;
+    if (n && pcb->path.generation == pcb->ns->path_generation && n->state != NEIGH_REACHABLE)
+        neigh_confirm(n);
+}
+
 /* tcp_fast.c */
 /* Whether all that is outstanding was sent once, in order, and the ACK says nothing but how far the peer has come. */
 static inline bool tcp_is_calm(const struct tcp_pcb *pcb, const struct tcp_in *in)
@@ -488,7 +518,7 @@ void tcp_ack_calm(struct tcp_pcb *pcb, uint32_t ack);
 /* Lets go of the parts of the send queue that are wholly acknowledged. */
 void tcp_free_sent(struct tcp_pcb *pcb, uint32_t ack);
 /* Header prediction: true if the segment is the next in order, or an ACK alone, on an established connection with which
- * nothing is wrong. All that tcp_segment_input() would do is done then, but for the data. False: nothing is done. Of in, rx, the ports
+ * nothing is wrong. All that tcp_segment_input() would do is done then, but for the data and the FIN. False: nothing is done. Of in, rx, the ports
  * and what SYNs bring need not be set. */
 bool tcp_predict(struct tcp_pcb *pcb, const struct tcp_in *in);
 void tcp_rtt_sample(struct tcp_pcb *pcb, uint32_t rtt_us);
@@ -597,6 +627,8 @@ void tcp_send_ack(struct tcp_pcb *pcb);
 void tcp_send_ack_at(struct tcp_pcb *pcb, uint32_t seq);
 void tcp_send_reset(struct tcp_pcb *pcb);
 void tcp_send_raw(struct net_stack *ns, const struct net_flow_key *key, const struct tcp_out *out);
+/* What answers a SYN before there is a connection. path: where the last one went, or all 0. */
+void tcp_synack(struct net_stack *ns, const struct tcp_handshake *hs, const struct tcp_opts *opts, struct net_path *path);
 /* The reset that answers a segment for which there is no connection. */
 void tcp_reset_for(struct net_stack *ns, const struct net_flow_key *key, const struct tcp_in *in);
 
@@ -604,6 +636,8 @@ void tcp_reset_for(struct net_stack *ns, const struct net_flow_key *key, const s
 void tcp_data_input(struct tcp_pcb *pcb, struct tcp_in *in);
 /* The same for data that tcp_predict() has found to come next. */
 void tcp_data_in_order(struct tcp_pcb *pcb, struct tcp_in *in);
+/* The same for a FIN that comes next, once the data in front of it is taken. May free pcb. */
+void tcp_fin_in_order(struct tcp_pcb *pcb);
 /* The window to advertise, scaled down; moves rcv_adv. */
 uint16_t tcp_window_field(struct tcp_pcb *pcb, bool syn);
 void tcp_window_freed(struct tcp_pcb *pcb, uint32_t bytes);

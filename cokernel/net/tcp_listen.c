@@ -45,7 +45,7 @@ struct tcp_listener *tcp_listen_beside(struct net_stack *ns, const struct net_ad
 }
 
 /* How closely l fits; 0: not at all. */
-static unsigned fit(const struct tcp_listener *l, const struct net_flow_key *key, bool v4)
+static inline unsigned fit(const struct tcp_listener *l, const struct net_flow_key *key, bool v4)
 {
     if (l->port != key->local_port)
         return 0;
@@ -58,10 +58,12 @@ static unsigned fit(const struct tcp_listener *l, const struct net_flow_key *key
 
 struct tcp_listener *tcp_find_listener(struct net_stack *ns, const struct net_flow_key *key, uint32_t hash)
 {
-    struct tcp_listener *best = NULL, *l;
+    struct tcp_listener *best = NULL, *l = *bucket(ns, key->local_port);
     unsigned best_fit = 0, count = 0;
     bool v4 = net_addr_is_v4(&key->local);
-    for (l = *bucket(ns, key->local_port); l; l = l->next) {
+    if (net_likely(l && !l->next))
+        return fit(l, key, v4) ? l : NULL;
+    for (; l; l = l->next) {
         unsigned f = fit(l, key, v4);
         if (f > best_fit) {
             best = l;
@@ -87,8 +89,10 @@ struct tcp_pcb *tcp_accept(struct tcp_listener *l)
     l->accept_count--;
     pcb->listener = NULL;
     /* What happened while it waited is news to whoever takes it. */
-    unsigned events = (pcb->rcv_bytes || pcb->fin_received ? NET_EV_READABLE : 0) | (pcb->fin_received ? NET_EV_PEER_FIN : 0) |
-                      (pcb->state == TCP_CLOSED ? NET_EV_CLOSED : 0) | (pcb->urg_state != TCP_URG_NONE ? NET_EV_URGENT : 0);
+    unsigned events = 0;
+    if (pcb->state != TCP_ESTABLISHED || pcb->rcv_bytes || pcb->urg_state != TCP_URG_NONE)
+        events = (pcb->rcv_bytes || pcb->fin_received ? NET_EV_READABLE : 0) | (pcb->fin_received ? NET_EV_PEER_FIN : 0) |
+                 (pcb->state == TCP_CLOSED ? NET_EV_CLOSED : 0) | (pcb->urg_state != TCP_URG_NONE ? NET_EV_URGENT : 0);
     net_event_forget(l->ns, &pcb->ep);
     if (events)
         net_event_post(l->ns, &pcb->ep, events);
@@ -127,47 +131,36 @@ void tcp_listener_close(struct tcp_listener *l)
 
 uint32_t tcp_initial_window(const struct tcp_opts *opts) { return opts->rcvbuf; }
 
-void tcp_synack(struct net_stack *ns, const struct tcp_handshake *hs, const struct tcp_opts *opts, uint32_t rcv_wnd)
-{
-    struct net_addr src = hs->key.local;
-    struct net_path path;
-    uint32_t mtu = net_path_find(ns, &src, &hs->key.remote, NULL, &path) == 0 ? path.mtu : 576;
-    struct tcp_out out = {
-        .seq = hs->iss, .ack = hs->irs + 1, .wnd = net_min(rcv_wnd, 65535u), .flags = TCP_SYN | TCP_ACK,
-        .mss = tcp_advertised_mss(ns, &hs->key.remote, mtu, opts->maxseg),
-        .ts_ok = hs->ts_ok, .tsval = tcp_ts_now(ns, hs->ts_offset), .tsecr = hs->ts_recent,
-        .sack_ok = hs->sack_ok, .has_wscale = hs->ws_ok, .wscale = hs->rcv_wscale, .tos = opts->tos, .ttl = opts->ttl,
-    };
-    struct tcp_fo_cookie cookie;
-    if (hs->ecn_ok)
-        out.flags |= TCP_ECE; /* RFC 3168 6.1.1 */
-    if (hs->fo_cookie) {
-        tcp_fo_make(ns, &hs->key, &cookie);
-        out.fo = &cookie;
-    }
-    tcp_send_raw(ns, &hs->key, &out);
-}
-
-void tcp_synreq_drop(struct tcp_synreq *req)
+/* It is out of the flow table already. */
+static void release(struct tcp_synreq *req)
 {
     struct net_stack *ns = req->ns;
-    net_timer_cancel(&ns->wheel, &req->timer);
-    net_flow_remove(&ns->flows, &req->flow);
+    if (net_likely(req->queued))
+        net_timer_queue_remove(&ns->syn_wait, &req->timer);
+    else
+        net_timer_cancel(&ns->wheel, &req->timer);
     req->listener->syn_count--;
     ns->syn_count--;
     net_slab_put(&ns->tcp_syns, req);
 }
 
+void tcp_synreq_drop(struct tcp_synreq *req)
+{
+    tcp_flow_remove(req->ns, &req->flow);
+    release(req);
+}
+
 static void synack_timeout(struct net_timer *t)
 {
     struct tcp_synreq *req = net_container_of(t, struct tcp_synreq, timer);
+    req->queued = 0;
     if (req->retries >= TCP_SYNACK_RETRIES) {
         tcp_synreq_drop(req);
         return;
     }
     req->retries++;
     req->hs.retransmitted = 1;
-    tcp_synack(req->ns, &req->hs, &req->listener->opts, tcp_initial_window(&req->listener->opts));
+    tcp_synack(req->ns, &req->hs, &req->listener->opts, &req->path);
     net_timer_arm(&req->ns->wheel, t, req->ns->now_ns + ((uint64_t)TCP_RTO_INITIAL_US << req->retries) * NET_NS_PER_US);
 }
 
@@ -196,19 +189,34 @@ void tcp_listener_append(struct tcp_listener *l, struct tcp_pcb *pcb)
     net_event_post(l->ns, &l->ep, NET_EV_ACCEPT);
 }
 
-static void fill_handshake(struct tcp_listener *l, const struct tcp_in *in, const struct net_flow_key *key, struct tcp_handshake *hs)
+/* path: the one that the answer takes if it is known already, else no good one. */
+static void fill_handshake(struct tcp_listener *l, const struct tcp_in *in, const struct net_flow_key *key, struct tcp_handshake *hs,
+                           struct net_path *path)
 {
     struct net_stack *ns = l->ns;
-    *hs = (struct tcp_handshake){
-        .key = *key, .hash = in->hash, .irs = in->seq, .iss = tcp_isn(ns, key), .ts_recent = in->tsval, .wnd = in->wnd,
-        .mss = in->has_mss ? in->mss : net_addr_is_v4(&key->remote) ? TCP_MSS_DEFAULT4 : TCP_MSS_DEFAULT6,
-        .ts_ok = in->has_ts, .sack_ok = in->sack_ok, .ws_ok = in->has_wscale, .snd_wscale = in->wscale,
-    };
-    hs->ts_offset = tcp_ts_offset(ns, key);
+    hs->key = *key; /* all of it, one by one: clearing it first is a part of what a SYN costs */
+    hs->hash = in->hash;
+    hs->irs = in->seq;
+    hs->iss = tcp_isn(ns, key);
+    hs->ts_recent = in->has_ts ? in->tsval : 0;
+    hs->wnd = in->wnd;
+    hs->rtt_us = 0;
+    hs->mss = in->has_mss ? in->mss : net_addr_is_v4(&key->remote) ? TCP_MSS_DEFAULT4 : TCP_MSS_DEFAULT6;
+    hs->ts_ok = in->has_ts;
+    hs->sack_ok = in->sack_ok;
+    hs->ws_ok = in->has_wscale;
+    hs->snd_wscale = in->has_wscale ? in->wscale : 0;
+    hs->retransmitted = hs->fo_cookie = hs->fast_open = 0;
+    const struct net_path_memo *m = net_path_known(ns, &key->local, &key->remote);
+    if (net_likely(m && m->ts_known)) {
+        hs->ts_offset = m->ts_offset;
+        *path = m->path;
+    } else {
+        hs->ts_offset = tcp_ts_offset(ns, key);
+        path->generation = 0;
+    }
     hs->rcv_wscale = hs->ws_ok ? tcp_choose_wscale(&l->opts) : 0;
     hs->ecn_ok = l->opts.ecn && (in->flags & (TCP_ECE | TCP_CWR)) == (TCP_ECE | TCP_CWR);
-    if (!hs->ws_ok)
-        hs->snd_wscale = 0;
 }
 
 void tcp_listen_input(struct tcp_listener *l, struct tcp_in *in, const struct net_flow_key *key)
@@ -221,7 +229,7 @@ void tcp_listen_input(struct tcp_listener *l, struct tcp_in *in, const struct ne
         struct tcp_pcb *pcb;
         if (!(in->flags & TCP_SYN) && tcp_cookie_check(ns, in, key, &hs)) {
             hs.rcv_wscale = hs.ws_ok ? tcp_choose_wscale(&l->opts) : 0;
-            pcb = tcp_listener_spawn(l, &hs);
+            pcb = tcp_listener_spawn(l, &hs, NULL);
             if (pcb)
                 tcp_segment_input(pcb, in);
             return;
@@ -238,7 +246,8 @@ void tcp_listen_input(struct tcp_listener *l, struct tcp_in *in, const struct ne
     bool fo_cookie = false;
     if (net_unlikely(in->has_fo) && l->opts.fastopen) {
         struct tcp_handshake hs;
-        fill_handshake(l, in, key, &hs);
+        struct net_path path;
+        fill_handshake(l, in, key, &hs, &path);
         if (tcp_fo_listen(l, in, &hs))
             return;
         fo_cookie = hs.fo_cookie;
@@ -250,15 +259,23 @@ void tcp_listen_input(struct tcp_listener *l, struct tcp_in *in, const struct ne
         tcp_cookie_send(l, in, key);
         return;
     }
-    *req = (struct tcp_synreq){ .flow.kind = FLOW_TCP_SYN, .flow.key = *key, .flow.hash = in->hash, .ns = ns, .listener = l, .sent_ns = ns->now_ns,
-                                .timer.fire = synack_timeout };
-    fill_handshake(l, in, key, &req->hs);
+    req->flow.kind = FLOW_TCP_SYN; /* field by field: hs is most of it, and filled in anyway */
+    req->flow.key = *key;
+    req->flow.hash = in->hash;
+    req->timer.fire = synack_timeout;
+    req->ns = ns;
+    req->listener = l;
+    req->sent_ns = ns->now_ns;
+    req->retries = 0;
+    fill_handshake(l, in, key, &req->hs, &req->path);
     req->hs.fo_cookie = fo_cookie;
     net_flow_insert_hashed(&ns->flows, &req->flow);
+    ns->last_flow = &req->flow;
     l->syn_count++;
     ns->syn_count++;
-    net_timer_arm(&ns->wheel, &req->timer, ns->now_ns + TCP_RTO_INITIAL_US * NET_NS_PER_US);
-    tcp_synack(ns, &req->hs, &l->opts, tcp_initial_window(&l->opts));
+    req->queued = 1;
+    net_timer_queue_add(&ns->syn_wait, &req->timer, ns->now_ns + TCP_RTO_INITIAL_US * NET_NS_PER_US);
+    tcp_synack(ns, &req->hs, &l->opts, &req->path);
 }
 
 void tcp_synreq_input(struct tcp_synreq *req, struct tcp_in *in)
@@ -280,7 +297,7 @@ void tcp_synreq_input(struct tcp_synreq *req, struct tcp_in *in)
         if (in->seq == hs->irs && ns->now_ns - req->sent_ns > 100 * NET_NS_PER_MS) {
             req->sent_ns = ns->now_ns;
             hs->retransmitted = 1;
-            tcp_synack(ns, hs, &l->opts, window);
+            tcp_synack(ns, hs, &l->opts, &req->path);
         }
         return;
     }
@@ -293,7 +310,7 @@ void tcp_synreq_input(struct tcp_synreq *req, struct tcp_in *in)
     if (hs->ts_ok && in->has_ts && (int32_t)(in->tsval - hs->ts_recent) < 0)
         return; /* PAWS */
     if (!in_window) {
-        tcp_synack(ns, hs, &l->opts, window);
+        tcp_synack(ns, hs, &l->opts, &req->path);
         return;
     }
     if (!hs->retransmitted)
@@ -302,23 +319,37 @@ void tcp_synreq_input(struct tcp_synreq *req, struct tcp_in *in)
         ns->counters.tcp_listen_overflow++;
         return; /* the SYN-ACK will be retransmitted and answered again */
     }
-    struct tcp_handshake settled = *hs;
-    tcp_synreq_drop(req);
-    struct tcp_pcb *pcb = tcp_listener_spawn(l, &settled);
-    if (pcb)
+    uint8_t wscale = hs->snd_wscale;
+    struct tcp_pcb *pcb = tcp_listener_spawn(l, hs, req);
+    if (!pcb)
+        return;
+    if (net_likely(seq_ge(in->seq, pcb->irs))) {
+        pcb->snd_wnd = in->wnd << wscale; /* newer than the SYN's, which was not scaled */
+        pcb->max_wnd = net_max(pcb->max_wnd, pcb->snd_wnd);
+        pcb->snd_wl1 = in->seq;
+    }
+    if (in->len || in->seq != pcb->rcv_nxt || in->flags != TCP_ACK) {
         tcp_segment_input(pcb, in);
+        return;
+    }
+    pcb->segs_in = 1;
+    if (in->has_ts && pcb->ts_ok)
+        pcb->ts_recent = in->tsval;
 }
 
-struct tcp_pcb *tcp_listener_spawn(struct tcp_listener *l, const struct tcp_handshake *hs)
+struct tcp_pcb *tcp_listener_spawn(struct tcp_listener *l, const struct tcp_handshake *hs, struct tcp_synreq *from)
 {
     struct net_stack *ns = l->ns;
-    if (l->accept_count >= l->backlog) {
+    struct tcp_pcb *pcb = NULL;
+    if (l->accept_count >= l->backlog)
         ns->counters.tcp_listen_overflow++;
+    else
+        pcb = tcp_pcb_new(ns, &hs->key, &l->opts);
+    if (net_unlikely(!pcb)) {
+        if (from)
+            tcp_synreq_drop(from);
         return NULL;
     }
-    struct tcp_pcb *pcb = tcp_pcb_new(ns, &hs->key, &l->opts);
-    if (!pcb)
-        return NULL;
     pcb->iss = hs->iss;
     pcb->irs = hs->irs;
     pcb->snd_una = pcb->snd_nxt = pcb->write_seq = pcb->snd_wl2 = hs->iss + 1;
@@ -337,19 +368,26 @@ struct tcp_pcb *tcp_listener_spawn(struct tcp_listener *l, const struct tcp_hand
     pcb->ts_recent_ns = ns->now_ns;
     pcb->ts_offset = hs->ts_offset;
     pcb->syn_lost = hs->retransmitted;
+    if (from)
+        pcb->path = from->path;
     tcp_path(pcb);
-    tcp_set_mss(pcb, hs->mss);
-    pcb->adv_mss = tcp_advertised_mss(ns, &hs->key.remote, pcb->path.mtu ? pcb->path.mtu : 576, l->opts.maxseg);
+    pcb->adv_mss = tcp_set_mss(pcb, hs->mss);
     tcp_rcv_init(pcb);
     if (hs->rtt_us)
         tcp_rtt_sample(pcb, hs->rtt_us);
-    pcb->flow.hash = hs->hash;
-    net_flow_insert_hashed(&ns->flows, &pcb->flow);
+    if (net_likely(from != NULL)) {
+        net_flow_replace(&ns->flows, &from->flow, &pcb->flow);
+    } else {
+        pcb->flow.hash = hs->hash;
+        net_flow_insert_hashed(&ns->flows, &pcb->flow);
+    }
     ns->last_flow = &pcb->flow; /* its first data often comes next */
     pcb->in_table = 1;
     ns->counters.tcp_accepted++;
     tcp_listener_append(l, pcb);
     if (net_likely(!hs->fast_open)) {
+        if (from)
+            release(from);
         tcp_established(pcb);
         return pcb;
     }

@@ -55,17 +55,10 @@ static void one(struct tcp_in *in, const uint8_t *p, unsigned n)
     }
 }
 
-bool tcp_parse_options(struct tcp_in *in, const uint8_t *p, uint32_t bytes)
+bool tcp_parse_options_slow(struct tcp_in *in, const uint8_t *p, uint32_t bytes)
 {
     const uint8_t *end = p + bytes;
     p += TCP_HEADER_BYTES;
-    /* The usual case: NOP NOP TS and nothing else (RFC 7323 appendix A). */
-    if (net_likely(end - p == TCP_TS_OPTION_BYTES && get_be32(p) == 0x0101080a)) {
-        in->has_ts = 1;
-        in->tsval = get_be32(p + 4);
-        in->tsecr = get_be32(p + 8);
-        return true;
-    }
     /* A SYN as Linux and we send it: MSS, SACK permitted, TS, NOP, window scale. */
     if ((in->flags & TCP_SYN) && end - p == 20 && load16(p) == net_bswap16(0x0204) && load32(p + 4) == net_bswap32(0x0402080a) &&
         (load32(p + 16) & net_bswap32(0xffffff00)) == net_bswap32(0x01030300)) {

@@ -203,8 +203,12 @@ void tcp_output(struct tcp_pcb *pcb)
     if (tcp_path(pcb) == 0) {
         if (pcb->lost_bytes && !pcb->frto_new)
             retransmit_lost(pcb);
-        restart_after_idle(pcb);
-        send_data(pcb);
+        if (pcb->write_seq == pcb->snd_nxt && pcb->fin_queued && !pcb->fin_sent && !pcb->rtx_head && !pcb->opts.pacing_rate) {
+            send_new(pcb, 0, SEG_FIN); /* all there is to say: no window has to be asked */
+        } else {
+            restart_after_idle(pcb);
+            send_data(pcb);
+        }
     }
     if (pcb->ack_now && pcb->state != TCP_SYN_RCVD) /* there the SYN-ACK has said it, or will */
         tcp_send_ack(pcb);

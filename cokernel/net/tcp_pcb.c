@@ -100,14 +100,13 @@ void tcp_pcb_release(struct tcp_pcb *pcb)
 {
     struct net_stack *ns = pcb->ns;
     if (pcb->in_table) {
-        if (ns->last_flow == &pcb->flow)
-            ns->last_flow = NULL;
-        net_flow_remove(&ns->flows, &pcb->flow);
+        tcp_flow_remove(ns, &pcb->flow);
         pcb->in_table = 0;
     }
     if (net_unlikely(pcb->fo_listener != NULL))
         tcp_fo_released(pcb);
-    tcp_unmark_dirty(pcb);
+    if (pcb->dirty)
+        tcp_unmark_dirty(pcb);
     net_timer_cancel(&ns->wheel, &pcb->timer);
     while (pcb->rtx_head) {
         struct tcp_seg *s = pcb->rtx_head;
@@ -116,7 +115,8 @@ void tcp_pcb_release(struct tcp_pcb *pcb)
     }
     pcb->rtx_tail = pcb->time_head = pcb->time_tail = pcb->lost_hint = pcb->sack_hint = NULL;
     pcb->sacked_bytes = pcb->lost_bytes = pcb->dup_bytes = 0;
-    tcp_free_parts(pcb->snd_head);
+    if (pcb->snd_head)
+        tcp_free_parts(pcb->snd_head);
     pcb->snd_head = pcb->snd_tail = pcb->snd_cursor = NULL;
     pcb->snd_true = 0;
 }
@@ -125,7 +125,8 @@ void tcp_pcb_free(struct tcp_pcb *pcb)
 {
     struct net_stack *ns = pcb->ns;
     tcp_pcb_release(pcb);
-    tcp_rcv_free(pcb);
+    if (net_unlikely(pcb->islands || pcb->rcv_head))
+        tcp_rcv_free(pcb);
     net_event_forget(ns, &pcb->ep);
     if (pcb->listener) { /* on an accept queue */
         struct tcp_listener *l = pcb->listener;
@@ -230,9 +231,7 @@ void tcp_enter_timewait(struct tcp_pcb *pcb)
         tcp_send_ack(pcb);
     struct net_stack *ns = pcb->ns;
     if (pcb->in_table) {
-        if (ns->last_flow == &pcb->flow)
-            ns->last_flow = NULL;
-        net_flow_remove(&ns->flows, &pcb->flow);
+        tcp_flow_remove(ns, &pcb->flow);
         pcb->in_table = 0;
     }
     tcp_timewait_new(pcb);

@@ -242,6 +242,13 @@ void tcp_data_in_order(struct tcp_pcb *pcb, struct tcp_in *in)
     schedule_ack(pcb);
 }
 
+void tcp_fin_in_order(struct tcp_pcb *pcb)
+{
+    pcb->fin_known = 1;
+    pcb->fin_seq = pcb->rcv_nxt;
+    fin_input(pcb);
+}
+
 void tcp_data_input(struct tcp_pcb *pcb, struct tcp_in *in)
 {
     struct net_stack *ns = pcb->ns;

@@ -208,16 +208,15 @@ int tcp_xmit(struct tcp_pcb *pcb, const struct tcp_xmit *x)
         pb->flags |= PBUF_TSO;
         pb->gso_size = (uint16_t)(tcp_path_mtu(pcb) - header - (net_addr_is_v4(&k->remote) ? IP4_HEADER_BYTES : IP6_HEADER_BYTES));
     }
-    struct net_tx tx = { .src = k->local, .dst = k->remote, .proto = IP_PROTO_TCP, .tos = pcb->opts.tos, .ttl = pcb->opts.ttl,
-                         .dont_fragment = 1 };
+    uint8_t tos = pcb->opts.tos;
     /* RFC 3168 6.1.4, 6.1.5: no ECT on pure ACKs and retransmissions. */
     if (pcb->ecn_ok && x->len && seq_ge(x->seq, pcb->snd_nxt))
-        tx.tos |= IP_ECN_ECT0;
+        tos |= IP_ECN_ECT0;
     pcb->segs_out++;
     ns->counters.tcp_out++;
     if (flags & TCP_ACK)
         acked_now(pcb);
-    return ip_output(ns, &pcb->path, &tx, pb);
+    return ip_output_tcp(&pcb->path, k, tos, pcb->opts.ttl, pb);
 }
 
 void tcp_send_ack_at(struct tcp_pcb *pcb, uint32_t seq)
@@ -235,42 +234,64 @@ void tcp_send_reset(struct tcp_pcb *pcb)
     tcp_xmit(pcb, &x);
 }
 
+/* The header in front of pb, in which there are options, if anything. */
+static inline void put_raw(struct net_stack *ns, struct net_path *path, const struct net_flow_key *k, struct pbuf *pb, const struct tcp_out *out)
+{
+    uint8_t *h = pbuf_push(pb, TCP_HEADER_BYTES);
+    put_header(h, k, out->seq, out->ack, pb->len, out->flags, (uint16_t)out->wnd);
+    finish(pb, path, &k->local, &k->remote);
+    ns->counters.tcp_out++;
+}
+
 void tcp_send_raw(struct net_stack *ns, const struct net_flow_key *k, const struct tcp_out *out)
 {
-    struct net_tx tx = { .src = k->local, .dst = k->remote, .proto = IP_PROTO_TCP, .tos = out->tos, .ttl = out->ttl, .dont_fragment = 1 };
+    struct net_addr src = k->local;
     struct net_path path;
-    uint8_t options[40], *p = options;
-    if (net_path_find(ns, &tx.src, &tx.dst, NULL, &path) < 0)
+    if (net_path_find(ns, &src, &k->remote, NULL, &path) < 0)
         return;
-    if (out->mss) {
-        put_be16(p, 0x0204);
-        put_be16(p + 2, out->mss);
-        p += 4;
-    }
-    if (out->ts_ok) {
-        p = put_ts(p, out->tsval, out->tsecr);
-        if (out->sack_ok)
+    struct pbuf *pb = pbuf_alloc_small(&ns->pools, HEAD_ROOM + TCP_HEADER_BYTES);
+    if (!pb)
+        return;
+    if (out->ts_ok)
+        put_ts(pbuf_extend(pb, TCP_TS_OPTION_BYTES), out->tsval, out->tsecr);
+    put_raw(ns, &path, k, pb, out);
+    ip_output_tcp(&path, k, 0, 0, pb);
+}
+
+void tcp_synack(struct net_stack *ns, const struct tcp_handshake *hs, const struct tcp_opts *opts, struct net_path *path)
+{
+    struct net_addr src = hs->key.local;
+    if (path->generation != ns->path_generation && net_path_find(ns, &src, &hs->key.remote, NULL, path) < 0)
+        return;
+    struct pbuf *pb = pbuf_alloc_small(&ns->pools, HEAD_ROOM + TCP_HEADER_BYTES);
+    if (!pb)
+        return;
+    uint8_t *p = pb->data;
+    put_be16(p, 0x0204);
+    put_be16(p + 2, tcp_advertised_mss(ns, &hs->key.remote, path->mtu, opts->maxseg));
+    p += 4;
+    if (hs->ts_ok) {
+        p = put_ts(p, tcp_ts_now(ns, hs->ts_offset), hs->ts_recent);
+        if (hs->sack_ok)
             put_be16(p - TCP_TS_OPTION_BYTES, 0x0402);
-    } else if (out->sack_ok) {
+    } else if (hs->sack_ok) {
         put_be32(p, 0x01010402);
         p += 4;
     }
-    if (out->has_wscale) {
-        put_be32(p, 0x01030300u | out->wscale);
+    if (hs->ws_ok) {
+        put_be32(p, 0x01030300u | hs->rcv_wscale);
         p += 4;
     }
-    if (out->fo)
-        p = put_fastopen(p, out->fo);
-    uint32_t opt = (uint32_t)(p - options), header = TCP_HEADER_BYTES + opt;
-    struct pbuf *pb = pbuf_alloc_small(&ns->pools, HEAD_ROOM + header);
-    if (!pb)
-        return;
-    uint8_t *h = pbuf_push(pb, header);
-    put_header(h, k, out->seq, out->ack, header, out->flags, (uint16_t)out->wnd);
-    net_copy(h + TCP_HEADER_BYTES, options, opt);
-    finish(pb, &path, &tx.src, &tx.dst);
-    ns->counters.tcp_out++;
-    ip_output(ns, &path, &tx, pb);
+    if (net_unlikely(hs->fo_cookie)) {
+        struct tcp_fo_cookie cookie;
+        tcp_fo_make(ns, &hs->key, &cookie);
+        p = put_fastopen(p, &cookie);
+    }
+    pbuf_extend(pb, (uint32_t)(p - pb->data));
+    struct tcp_out out = { .seq = hs->iss, .ack = hs->irs + 1, .wnd = net_min(tcp_initial_window(opts), 65535u),
+                           .flags = (uint16_t)(TCP_SYN | TCP_ACK | (hs->ecn_ok ? TCP_ECE : 0)) }; /* RFC 3168 6.1.1 */
+    put_raw(ns, path, &hs->key, pb, &out);
+    ip_output_tcp(path, &hs->key, opts->tos, opts->ttl, pb);
 }
 
 void tcp_reset_for(struct net_stack *ns, const struct net_flow_key *key, const struct tcp_in *in)
