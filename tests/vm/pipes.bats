@@ -4,6 +4,7 @@
 # Linux's, whatever is done with them; and the calls that it does not delegate.
 # vm: --cpus 4
 # limit: 400
+# seldom: 6.1
 
 bats_require_minimum_version 1.5.0
 load partition
