@@ -86,8 +86,9 @@ OTR_ASSERT_AT(struct otr_slot, sig_pending, 72);
                                                address 0: the segment's size */
 #define OTR_CALL_REMAP   (OTR_CALL_BASE + 15) /* arg0 old address, arg1 old bytes, arg2 bytes, arg3
                                                address: mremap of a shared mapping */
-#define OTR_CALL_LIMIT   (OTR_CALL_BASE + 16) /* arg0 RLIMIT_AS, _DATA or _MEMLOCK: the soft limit; INT64_MAX:
-                                               there is none, or the caller may pass it */
+#define OTR_CALL_LIMIT   (OTR_CALL_BASE + 16) /* arg0 RLIMIT_AS, _DATA, _MEMLOCK or _CPU: the soft limit, or
+                                               with arg1 1 the hard one; INT64_MAX: there is none, or the
+                                               caller may pass it */
 #define OTR_CALL_CORE    (OTR_CALL_BASE + 17) /* the program dies: arg0 OTR_CORE_*, what the mailbox, as a
                                                page of abi/debug.h, has; arg1 the signal */
 #define OTR_CALL_RAISE   (OTR_CALL_BASE + 18) /* arg0 a signal for the program that the kernel sends, arg1
@@ -108,6 +109,7 @@ OTR_ASSERT_AT(struct otr_slot, sig_pending, 72);
 #define OTR_RAISE_PROCESS 0u    /* it is blocked in this thread */
 #define OTR_RAISE_THREAD  1u    /* this thread takes it */
 #define OTR_RAISE_SELF    2u    /* so it does, and Linux would name the program as the sender */
+#define OTR_RAISE_TIMER   3u    /* arg0 is a timer of timer_create instead, which expires now */
 #define OTR_CORE_BEGIN  0u  /* nothing yet; result 1: a core file is wanted */
 #define OTR_CORE_THREAD 1u  /* a struct otr_thread_state; the one that dies comes first */
 #define OTR_CORE_AREA   2u  /* a struct otr_core_areas, ascending */

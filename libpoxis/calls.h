@@ -67,6 +67,13 @@ int64_t sys_waitid(struct regs *r);
 int64_t sys_getitimer(struct regs *r);
 int64_t sys_setitimer(struct regs *r);
 
+/* posixtimer.c */
+int64_t sys_timer_create(struct regs *r);
+int64_t sys_timer_settime(struct regs *r);
+int64_t sys_timer_gettime(struct regs *r);
+int64_t sys_timer_getoverrun(struct regs *r);
+int64_t sys_timer_delete(struct regs *r);
+
 /* barrier.c */
 int64_t sys_membarrier(struct regs *r);
 

@@ -15,26 +15,56 @@
 #define PERIOD_NS 4000000ull
 /* One that is due waits for a thread of the program to run: so long, in the end, unnoticed. */
 #define IDLE_PERIOD_NS (16 * PERIOD_NS)
-/* Longer ones are as good as for ever. */
-#define NS_MOST (INT64_MAX / 4)
-#define SEC_MOST (NS_MOST / 1000000000)
+#define NS_PER_SEC 1000000000ull
+/* Signals that are sent in one go. */
+#define TAKEN_MOST 8u
+#define SEC_MOST (CPUTIMER_NS_MOST / (int64_t)NS_PER_SEC)
 
 struct timeval { int64_t sec, usec; };
 struct itimerval { struct timeval interval, value; };
 
-static const int signal_of[CPUTIMERS] = { [CPUTIMER_VIRTUAL] = SIGVTALRM, [CPUTIMER_PROF] = SIGPROF };
+static const int signal_of[CPUTIMERS] = {
+	[CPUTIMER_VIRTUAL] = SIGVTALRM, [CPUTIMER_PROF] = SIGPROF,
+	[CPUTIMER_LIMIT_SOFT] = SIGXCPU, [CPUTIMER_LIMIT_HARD] = SIGKILL,
+};
+
+void cputimer_init(struct cputimers *c)
+{
+	list_init(&c->running);
+	for (int i = 0; i < CPUTIMERS; i++) {
+		list_init(&c->timer[i].link);
+		c->timer[i].signal = signal_of[i];
+	}
+}
 
 /* ---- The keeper ---- */
 
-/* process->lock held; 0: none runs. */
-static uint64_t first_due(const struct cputimers *c)
+/* Of its clock; false: its thread is over. process->lock held, process_ns is the program's. */
+static bool used_of(const struct process *p, const struct cputimer *t, uint64_t process_ns, uint64_t *used)
 {
-	uint64_t first = 0;
+	*used = process_ns;
+	return !t->tid || usage_owner_ns(p, t->tid, used);
+}
 
-	for (int i = 0; i < CPUTIMERS; i++)
-		if (c->timer[i].at_ns && (!first || c->timer[i].at_ns < first))
-			first = c->timer[i].at_ns;
-	return first;
+/* The least time in which one can be due, 0: one is, UINT64_MAX: none runs; p->lock held. */
+static uint64_t least_left(struct process *p)
+{
+	/* As many threads as CPUs can begin to run the next moment. */
+	uint32_t fastest = MIN(p->thread_count, cpu_online_count);
+	uint64_t process_ns = usage_locked_ns(p), least = UINT64_MAX, used;
+	struct cputimer *t;
+
+	list_for_each(t, &p->cputimers.running, link) {
+		if (!used_of(p, t, process_ns, &used))
+			continue;
+		if (used >= t->at_ns)
+			return 0;
+		used = t->at_ns - used;
+		if (!t->tid && fastest)
+			used = MAX(used / fastest, 1ull);
+		least = MIN(least, used);
+	}
+	return least;
 }
 
 /* Whose time is counted just now, and so returns to user mode soon; process->lock held. */
@@ -55,13 +85,12 @@ static void keeper_main(void *arg)
 	uint64_t idle = PERIOD_NS;
 
 	for (;;) {
-		uint64_t used = usage_process_ns(p), wait = PERIOD_NS, due;
-		uint32_t fastest;
+		uint64_t wait;
 		struct thread *t;
 
 		spin_lock(&p->lock);
-		due = first_due(c);
-		if (c->over || !due) {
+		wait = least_left(p);
+		if (c->over || list_empty(&c->running)) {
 			/* From the unlock on p may be gone. */
 			c->keeper = NULL;
 			if (c->waits)
@@ -69,11 +98,8 @@ static void keeper_main(void *arg)
 			spin_unlock(&p->lock);
 			thread_exit();
 		}
-		if (used < due) {
-			/* As many threads as CPUs can begin to run the next moment. */
-			fastest = MIN(p->thread_count, cpu_online_count);
-			due = (due - used) / (fastest ? fastest : 1);
-			wait = MAX(wait, due);
+		if (wait) {
+			wait = MAX(wait, PERIOD_NS);
 		} else {
 			t = running_thread(p);
 			idle = t ? PERIOD_NS : MIN(2 * idle, IDLE_PERIOD_NS);
@@ -82,7 +108,7 @@ static void keeper_main(void *arg)
 				thread_notify(t, WORK_CPUTIMER);
 		}
 		spin_unlock(&p->lock);
-		thread_park_until(clock_uptime_ns() + MIN(wait, (uint64_t)NS_MOST));
+		thread_park_until(clock_uptime_ns() + MIN(wait, (uint64_t)CPUTIMER_NS_MOST));
 	}
 }
 
@@ -105,30 +131,134 @@ void cputimer_end(struct process *p)
 	}
 }
 
+int cputimer_lock(struct process *p)
+{
+	struct cputimers *c = &p->cputimers;
+	struct thread *spare = NULL;
+
+	for (;;) {
+		spin_lock(&p->lock);
+		if (c->keeper && !spare)
+			return 0;
+		if (!c->keeper && spare) {
+			c->keeper = spare;
+			thread_start(spare);
+			return 0;
+		}
+		spin_unlock(&p->lock);
+		if (spare) {
+			thread_free(spare);
+			spare = NULL;
+			continue;
+		}
+		spare = thread_create(keeper_main, p);
+		if (!spare)
+			return -ENOMEM;
+	}
+}
+
+void cputimer_set(struct process *p, struct cputimer *t, uint64_t at_ns, uint64_t interval_ns)
+{
+	t->at_ns = at_ns;
+	t->interval_ns = interval_ns;
+	t->overrun_count = 0;
+	list_remove(&t->link);
+	if (at_ns)
+		list_push_back(&p->cputimers.running, &t->link);
+	if (p->cputimers.keeper)
+		thread_unpark(p->cputimers.keeper);
+}
+
+/* ---- Signals ---- */
+
+/* Of those that are due and were not yet in this round, some; p->lock held. */
+static uint32_t take_due(struct process *p, uint32_t round, struct cputimer *taken, uint32_t most)
+{
+	uint64_t process_ns = usage_locked_ns(p), used, missed;
+	struct cputimer *t, *next;
+	uint32_t n = 0;
+
+	list_for_each_safe(t, next, &p->cputimers.running, link) {
+		if (n == most)
+			break;
+		if (t->round == round || !used_of(p, t, process_ns, &used) || used < t->at_ns)
+			continue;
+		t->round = round;
+		taken[n++] = *t;
+		missed = t->interval_ns ? (used - t->at_ns) / t->interval_ns : 0;
+		t->overrun_count = (uint32_t)MIN(missed, (uint64_t)INT32_MAX);
+		if (t->interval_ns) {
+			t->at_ns += (missed + 1) * t->interval_ns;
+		} else {
+			t->at_ns = 0;
+			list_remove(&t->link);
+		}
+	}
+	return n;
+}
+
+/* To the program; where one of its threads may take it, as Linux does to the one that runs. */
+static void send(struct thread *t, const struct cputimer *c, uint64_t mask)
+{
+	uint64_t blocked = c->signal ? mask >> (c->signal - 1) & 1 : 0;
+
+	if (c->signal == SIGKILL)
+		process_kill(t->process, SIGKILL);
+	else if (c->signal)
+		slot_call(t->slot, OTR_CALL_RAISE, (uint64_t[6]){
+			(uint64_t)c->signal, blocked ? OTR_RAISE_PROCESS : OTR_RAISE_THREAD });
+	else
+		slot_call(t->slot, OTR_CALL_RAISE, (uint64_t[6]){ (uint64_t)c->id, OTR_RAISE_TIMER });
+}
+
 void cputimer_work(struct thread *t)
 {
 	struct process *p = t->process;
-	struct cputimers *c = &p->cputimers;
-	uint64_t used = usage_process_ns(p), mask;
-	bool due[CPUTIMERS] = { false };
+	struct cputimer taken[TAKEN_MOST];
+	uint32_t round, n;
+	uint64_t mask;
 
 	atomic_fetch_and(&t->work, ~WORK_CPUTIMER);
 	spin_lock(&p->lock);
-	for (int i = 0; i < CPUTIMERS; i++)
-		if (c->timer[i].at_ns && c->timer[i].at_ns <= used) {
-			due[i] = true;
-			c->timer[i].at_ns = c->timer[i].interval_ns ? c->timer[i].at_ns + c->timer[i].interval_ns : 0;
-		}
-	mask = t->sigmask;
+	round = ++p->cputimers.round;
 	spin_unlock(&p->lock);
-	for (int i = 0; i < CPUTIMERS; i++)
-		if (due[i])
-			slot_call(t->slot, OTR_CALL_RAISE, (uint64_t[6]){
-				(uint64_t)signal_of[i], mask >> (signal_of[i] - 1) & 1 ?
-				OTR_RAISE_PROCESS : OTR_RAISE_THREAD });
+	do {
+		spin_lock(&p->lock);
+		mask = t->sigmask;
+		n = take_due(p, round, taken, TAKEN_MOST);
+		spin_unlock(&p->lock);
+		for (uint32_t i = 0; i < n && !thread_killed(t); i++)
+			send(t, &taken[i], mask);
+	} while (n == TAKEN_MOST && !thread_killed(t));
 }
 
-/* ---- Calls ---- */
+/* ---- RLIMIT_CPU ---- */
+
+static uint64_t limit_ns(uint64_t seconds)
+{
+	/* 0 seconds are over with the first moment. */
+	return seconds > (uint64_t)SEC_MOST ? 0 : MAX(seconds * NS_PER_SEC, 1ull);
+}
+
+int cputimer_limit(struct process *p, uint64_t soft_s, uint64_t hard_s)
+{
+	struct cputimer *t = p->cputimers.timer;
+	uint64_t soft_ns = limit_ns(soft_s), hard_ns = limit_ns(hard_s);
+
+	if (!soft_ns && !hard_ns)
+		spin_lock(&p->lock);
+	else if (cputimer_lock(p))
+		return -ENOMEM;
+	p->cputimers.limited = soft_ns || hard_ns;
+	/* Where both are the same the hard one counts, so it comes first. As in Linux,
+	 * after the soft one another signal comes each second. */
+	cputimer_set(p, &t[CPUTIMER_LIMIT_HARD], hard_ns, 0);
+	cputimer_set(p, &t[CPUTIMER_LIMIT_SOFT], soft_ns, NS_PER_SEC);
+	spin_unlock(&p->lock);
+	return 0;
+}
+
+/* ---- Interval timers ---- */
 
 /* ITIMER_VIRTUAL is 1, ITIMER_PROF 2; -1: Linux's, or none. */
 static int timer_index(uint64_t which)
@@ -143,7 +273,7 @@ static bool is_valid(const struct timeval *v)
 
 static uint64_t to_ns(const struct timeval *v)
 {
-	return v->sec >= SEC_MOST ? (uint64_t)NS_MOST : (uint64_t)v->sec * 1000000000 + (uint64_t)v->usec * 1000;
+	return v->sec >= SEC_MOST ? (uint64_t)CPUTIMER_NS_MOST : (uint64_t)v->sec * NS_PER_SEC + (uint64_t)v->usec * 1000;
 }
 
 static struct timeval to_timeval(uint64_t ns)
@@ -172,8 +302,8 @@ int64_t sys_getitimer(struct regs *r)
 
 	if (i < 0)
 		return dispatch_delegate(r);
-	used = usage_process_ns(p);
 	spin_lock(&p->lock);
+	used = usage_locked_ns(p);
 	old = value_of(&p->cputimers, i, used);
 	spin_unlock(&p->lock);
 	return user_write(r->rsi, &old, sizeof(old));
@@ -182,10 +312,8 @@ int64_t sys_getitimer(struct regs *r)
 int64_t sys_setitimer(struct regs *r)
 {
 	struct process *p = current_thread()->process;
-	struct cputimers *c = &p->cputimers;
 	int i = timer_index(r->rdi);
 	struct itimerval new = { 0 }, old;
-	struct thread *keeper = NULL;
 	uint64_t used, value;
 
 	if (i < 0)
@@ -195,32 +323,13 @@ int64_t sys_setitimer(struct regs *r)
 	if (!is_valid(&new.value) || !is_valid(&new.interval))
 		return -EINVAL;
 	value = to_ns(&new.value);
-again:
-	/* Not under the lock; with a keeper there it is not needed. */
-	if (value && !load_relaxed(&c->keeper)) {
-		keeper = thread_create(keeper_main, p);
-		if (!keeper)
-			return -ENOMEM;
-	}
-	used = usage_process_ns(p);
-	spin_lock(&p->lock);
-	if (value && !c->keeper && !keeper) {
-		/* It ended meanwhile. */
-		spin_unlock(&p->lock);
-		goto again;
-	}
-	old = value_of(c, i, used);
-	c->timer[i].at_ns = value ? used + value : 0;
-	c->timer[i].interval_ns = to_ns(&new.interval);
-	if (c->keeper) {
-		thread_unpark(c->keeper);
-	} else if (keeper) {
-		c->keeper = keeper;
-		thread_start(keeper);
-		keeper = NULL;
-	}
+	if (!value)
+		spin_lock(&p->lock);
+	else if (cputimer_lock(p))
+		return -ENOMEM;
+	used = usage_locked_ns(p);
+	old = value_of(&p->cputimers, i, used);
+	cputimer_set(p, &p->cputimers.timer[i], value ? used + value : 0, to_ns(&new.interval));
 	spin_unlock(&p->lock);
-	if (keeper)
-		thread_free(keeper);
 	return r->rdx ? user_write(r->rdx, &old, sizeof(old)) : 0;
 }

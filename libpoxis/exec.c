@@ -15,6 +15,7 @@
 #include "cokernel/lib/string.h"
 #include "cokernel/mm/kmem.h"
 #include "cokernel/mm/mm.h"
+#include "libpoxis/limits.h"
 #include "libpoxis/mapfile.h"
 #include "libpoxis/process.h"
 #include "libpoxis/slot.h"
@@ -158,6 +159,8 @@ int exec_load(struct thread *t, struct regs *r, bool first)
 			p->action[i] = (struct signal_action){ .handler = e->ignored >> i & 1 };
 	}
 	err = slot_call(t->slot, OTR_CALL_FILL, (uint64_t[6]){ 0 });
+	if (!err && first)
+		err = limits_take_cpu();
 	if (err)
 		goto out;
 	*r = (struct regs){

@@ -16,7 +16,9 @@
 #include "cokernel/lib/string.h"
 #include "cokernel/mm/mm.h"
 #include "libpoxis/debug.h"
+#include "libpoxis/limits.h"
 #include "libpoxis/mapfile.h"
+#include "libpoxis/posixtimer.h"
 #include "libpoxis/process.h"
 #include "libpoxis/robust.h"
 #include "libpoxis/share.h"
@@ -150,6 +152,8 @@ static void child_main(void *arg)
 		user_write((uaddr_t)arg, &t->tid, sizeof(t->tid));
 	t->slot->twin_mask = ~t->sigmask;   /* whatever it is: say it */
 	signal_start_thread(t);
+	if (t->process->cputimers.limited && limits_take_cpu())
+		process_out_of_memory(t->process);
 	trap_user_return(thread_regs(t));
 	enter_user(thread_regs(t));
 }
@@ -263,6 +267,7 @@ int fork_start(struct process *p, uint64_t token)
 		from->fork_files = NULL;
 		p->parent_context = parent->context;
 		p->sp_start = parent->sp_start;
+		p->cputimers.limited = parent->cputimers.limited;
 		memcpy(p->action, parent->action, sizeof(p->action));
 		memcpy(p->comm, parent->comm, sizeof(p->comm));
 	}
@@ -329,6 +334,7 @@ static int64_t exec(struct regs *r, const uint64_t arg[6])
 	spin_unlock(&p->lock);
 	t->clear_tid = t->rseq = 0;
 	atomic_store(&p->membarriers, 0);
+	posixtimer_exec(t);
 	share_clear(p->mm);
 	if (exec_load(t, r, false))
 		goto dead;

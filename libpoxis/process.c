@@ -15,6 +15,7 @@
 #include "libpoxis/futex.h"
 #include "libpoxis/hold.h"
 #include "libpoxis/mapfile.h"
+#include "libpoxis/posixtimer.h"
 #include "libpoxis/robust.h"
 #include "libpoxis/rseq.h"
 #include "libpoxis/share.h"
@@ -55,6 +56,7 @@ int process_create(const struct process_setup *s, struct process **out)
 	list_init(&p->threads);
 	list_init(&p->free_slots);
 	list_init(&p->ended_children);
+	cputimer_init(&p->cputimers);
 	p->mm = mm_create(s->private_page);
 	if (!p->mm)
 		goto free_process;
@@ -102,6 +104,7 @@ void process_put(struct process *p)
 	for (uint32_t i = 0; i < p->slot_page_count; i++)
 		slot_page_remove(p->slot_pages[i]);
 	usage_free(p);
+	posixtimer_free(p);
 	kmem_free(p->debug);
 	kmem_free(p->slot_pages);
 	kmem_free(p);
@@ -439,6 +442,7 @@ noreturn_ void process_thread_exit(void)
 		spin_lock(&p->lock);
 	}
 	signal_free_all(t);
+	posixtimer_thread_ends(p, t);
 	list_remove(&t->process_link);
 	p->ended_threads_ns += usage_thread_ns(t);
 	last = --p->thread_count == 0;

@@ -59,6 +59,8 @@ struct process {
 	struct list ended_children; /* of those not yet waited for; lock */
 	uint32_t ended_children_count;
 	struct cputimers cputimers; /* lock */
+	struct tree timers;         /* of timer_create; lock */
+	uint32_t timer_count, cpu_timer_count;
 	struct files files;
 	uint64_t lender_zaps;       /* vfork_zap_seq() */
 	struct signal_action action[SIGNALS];   /* under lock */

@@ -21,7 +21,7 @@ struct thread;
 
 enum {
 	SIGILL = 4, SIGTRAP = 5, SIGBUS = 7, SIGFPE = 8, SIGKILL = 9, SIGSEGV = 11, SIGPIPE = 13, SIGTERM = 15,
-	SIGSTOP = 19, SIGVTALRM = 26, SIGPROF = 27, SIGRTMIN = 32,
+	SIGSTOP = 19, SIGXCPU = 24, SIGVTALRM = 26, SIGPROF = 27, SIGRTMIN = 32,
 };
 
 /* struct sigaction as the kernel call has it. */

@@ -44,15 +44,22 @@ uint64_t usage_thread_ns(const struct thread *t)
 	return runs && now > start ? ns + (now - start) : ns;
 }
 
+uint64_t usage_locked_ns(const struct process *p)
+{
+	uint64_t ns = p->ended_threads_ns;
+	struct thread *t;
+
+	list_for_each(t, &p->threads, process_link)
+		ns += usage_thread_ns(t);
+	return ns;
+}
+
 uint64_t usage_process_ns(struct process *p)
 {
-	struct thread *t;
 	uint64_t ns;
 
 	spin_lock(&p->lock);
-	ns = p->ended_threads_ns;
-	list_for_each(t, &p->threads, process_link)
-		ns += usage_thread_ns(t);
+	ns = usage_locked_ns(p);
 	spin_unlock(&p->lock);
 	return ns;
 }
@@ -177,7 +184,7 @@ int64_t sys_waitid(struct regs *r)
 	return r->r8 && write_timeval(r->r8, ns) ? -EFAULT : ret;
 }
 
-int usage_clock(int clock, uint64_t *ns)
+int usage_clock_owner(int clock, uint32_t *tid)
 {
 	enum { PROCESS = 2, THREAD = 3 };
 	struct process *p = current_thread()->process;
@@ -185,30 +192,58 @@ int usage_clock(int clock, uint64_t *ns)
 	uint32_t id = (uint32_t)~(clock >> 3);
 	int err = -EOPNOTSUPP;
 
-	if (clock == PROCESS) {
-		*ns = usage_process_ns(p);
+	*tid = 0;
+	if (clock == PROCESS)
 		return 0;
-	}
 	if (clock == THREAD) {
-		*ns = usage_thread_ns(current_thread());
+		*tid = current_thread()->tid;
 		return 0;
 	}
 	/* CPU clocks of others (Linux's posix-timers_types.h): ~id, bit 2 for a
 	 * thread, the rest the kind, of which 2 is the CPU time. */
 	if (clock >= 0 || (clock & 3) != 2)
 		return -EOPNOTSUPP;
-	if (!(clock & 4)) {
-		if (id && id != p->pid)
-			return -EOPNOTSUPP;
-		*ns = usage_process_ns(p);
-		return 0;
-	}
+	if (!(clock & 4))
+		return !id || id == p->pid ? 0 : -EOPNOTSUPP;
+	if (!id)
+		id = current_thread()->tid;
 	spin_lock(&p->lock);
 	list_for_each(t, &p->threads, process_link)
-		if (t->tid == id || (!id && t == current_thread())) {
-			*ns = usage_thread_ns(t);
+		if (t->tid == id) {
+			*tid = id;
 			err = 0;
 		}
 	spin_unlock(&p->lock);
 	return err;
+}
+
+bool usage_owner_ns(const struct process *p, uint32_t tid, uint64_t *ns)
+{
+	struct thread *t;
+
+	if (!tid) {
+		*ns = usage_locked_ns(p);
+		return true;
+	}
+	list_for_each(t, &p->threads, process_link)
+		if (t->tid == tid) {
+			*ns = usage_thread_ns(t);
+			return true;
+		}
+	return false;
+}
+
+int usage_clock(int clock, uint64_t *ns)
+{
+	struct process *p = current_thread()->process;
+	uint32_t tid;
+	bool there;
+	int err = usage_clock_owner(clock, &tid);
+
+	if (err)
+		return err;
+	spin_lock(&p->lock);
+	there = usage_owner_ns(p, tid, ns);
+	spin_unlock(&p->lock);
+	return there ? 0 : -EOPNOTSUPP;
 }

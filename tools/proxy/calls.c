@@ -186,7 +186,7 @@ static long request(struct twin *t, uint32_t nr, const uint64_t a[6])
 	case OTR_CALL_GRANT:
 		return share_grant(t->p, a);
 	case OTR_CALL_LIMIT:
-		return limits_get(a[0]);
+		return limits_get(a[0], a[1]);
 	case OTR_CALL_SHARE:
 		return share_map(t->p, a);
 	case OTR_CALL_UNSHARE:

@@ -57,9 +57,10 @@ uint64_t limits_program(int resource)
 }
 
 /* OTR_CALL_LIMIT */
-long limits_get(uint64_t resource)
+long limits_get(uint64_t resource, bool hard)
 {
 	struct rlimit *r = kept(resource), other;
+	rlim_t limit;
 
 	if (!r) {
 		if (resource == RLIMIT_MEMLOCK && capable(CAP_IPC_LOCK))
@@ -68,7 +69,8 @@ long limits_get(uint64_t resource)
 			return -errno;
 		r = &other;
 	}
-	return r->rlim_cur > INT64_MAX ? INT64_MAX : (long)r->rlim_cur;
+	limit = hard ? r->rlim_max : r->rlim_cur;
+	return limit > INT64_MAX ? INT64_MAX : (long)limit;
 }
 
 /* The program's memory is touched through Linux: a bad pointer of its is EFAULT. */

@@ -125,7 +125,7 @@ int share_attach(struct proxy *p);
 void limits_init(void);
 /* UINT64_MAX: none. */
 uint64_t limits_program(int resource);
-long limits_get(uint64_t resource);
+long limits_get(uint64_t resource, bool hard);
 /* getrlimit(), setrlimit(), prlimit64() of this process: false if it is Linux's to answer. */
 bool limits_call(uint64_t pid, uint64_t resource, uint64_t new, uint64_t old, long *result);
 

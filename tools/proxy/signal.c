@@ -262,10 +262,13 @@ long signal_mask(struct twin *t, uint64_t mask)
 
 long signal_raise(uint64_t number, uint64_t how)
 {
+	static const struct itimerspec soon = { .it_value.tv_nsec = 1 };
 	siginfo_t info = { .si_signo = (int)number, .si_code = SI_KERNEL };
 	uint64_t pid = (uint64_t)raw_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0);
 	uint64_t tid = (uint64_t)raw_syscall(SYS_gettid, 0, 0, 0, 0, 0, 0);
 
+	if (how == OTR_RAISE_TIMER)
+		return raw_syscall(SYS_timer_settime, number, 0, (uintptr_t)&soon, 0, 0, 0);
 	if (number < 1 || number > SIGNALS)
 		return -EINVAL;
 	if (how == OTR_RAISE_SELF) {
