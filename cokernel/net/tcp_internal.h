@@ -156,13 +156,14 @@ struct tcp_dctcp {
 };
 
 struct tcp_opts { /* settable; inherited from the listener */
-    uint32_t sndbuf, rcvbuf;
-    uint32_t keep_idle_s, keep_intvl_s, user_timeout_ms, linger2_s;
-    int32_t linger_s;
     uint64_t pacing_rate; /* 0 off, 1 automatic */
-    uint32_t fastopen;    /* of a listener: requests that may be pending; 0: off */
+    uint32_t sndbuf, rcvbuf;
+    uint8_t nodelay, cork, tos, ttl, ecn, notify_acked, rcvbuf_locked, oobinline;
+    uint8_t keepalive, cc, keep_count; /* from here on not looked at for a message */
     uint16_t maxseg;
-    uint8_t keep_count, keepalive, nodelay, cork, tos, ttl, ecn, cc, notify_acked, rcvbuf_locked, oobinline;
+    int32_t linger_s;
+    uint32_t keep_idle_s, keep_intvl_s, user_timeout_ms, linger2_s;
+    uint32_t fastopen;    /* of a listener: requests that may be pending; 0: off */
 };
 
 /* What a message on a quiet connection touches stands in front, in a few cache lines (TCP_PCB_HOT_BYTES);
@@ -247,10 +248,10 @@ struct tcp_pcb {
 
     struct tcp_listener *listener;    /* until accepted */
     uint64_t bytes_acked, bytes_received, bytes_sent, segs_in, segs_out;
-    struct tcp_opts opts;
+    struct tcp_opts opts;             /* within it the cold part begins */
 
     /* ---- congestion ---- */
-    const struct tcp_cc_ops *cc;      /* from here on cold */
+    const struct tcp_cc_ops *cc;
     uint32_t cwnd_used;
     uint32_t prr_delivered, prr_flight;
     uint32_t prior_cwnd, prior_ssthresh, undo_marker, undo_retrans;
@@ -287,7 +288,7 @@ struct tcp_pcb {
     struct tcp_pcb *accept_next;
     struct tcp_pcb *all_next, **all_pprev;
 };
-#define TCP_PCB_HOT_BYTES offsetof(struct tcp_pcb, cc)
+#define TCP_PCB_HOT_BYTES offsetof(struct tcp_pcb, opts.keepalive)
 
 struct tcp_listener {
     struct net_endpoint ep;
