@@ -117,7 +117,7 @@ int64_t sys_ioctl(struct regs *r);
 int64_t sys_eventfd(struct regs *r);
 int64_t sys_eventfd2(struct regs *r);
 
-/* ---- epoll.c ---- */
+/* ---- epoll_calls.c ---- */
 
 int64_t sys_epoll_create(struct regs *r);
 int64_t sys_epoll_create1(struct regs *r);

@@ -5,20 +5,19 @@
  * Linux's, now or while the thread waits, Linux does the whole call: what else is
  * local goes there first (files_before()).
  */
-#include "cokernel/core/clock.h"
 #include "cokernel/lib/errno.h"
 #include "cokernel/lib/string.h"
 #include "cokernel/mm/kmem.h"
 #include "libpoxis/dispatch.h"
 #include "libpoxis/files/files.h"
 #include "libpoxis/files/pipe.h"
+#include "libpoxis/files/wait.h"
 #include "libpoxis/process.h"
 #include "libpoxis/signal.h"
 #include "libpoxis/user.h"
 
 #define NSEC_PER_SEC 1000000000ll
 #define SEC_MOST 4000000000ll   /* longer is as good as for ever */
-#define FOR_EVER UINT64_MAX
 
 #define ITEMS_FEW  8u           /* on the stack */
 #define ITEMS_MOST 256u
@@ -29,22 +28,11 @@
 #define SELECT_OUT (POLLWRNORM | POLLWRBAND | POLLOUT | POLLERR)
 #define SELECT_EX  POLLPRI
 
-/* What look() and wait_here() say when one of the set is no longer local. */
-#define GONE (-1000)
-
 struct item {
 	struct watcher watcher;     /* .events: what it is polled for */
 	struct files_use use;       /* .end NULL: a negative descriptor */
 	uint32_t got;               /* of watcher.events */
 	uint32_t fd;
-};
-
-struct wait {
-	uint64_t timeout_ns;        /* or FOR_EVER */
-	uint64_t deadline;          /* clock_uptime_ns(), of one that waits; 0: none */
-	bool waited;                /* it came to that */
-	bool masked;
-	uint64_t mask;              /* of signals, meanwhile */
 };
 
 /* ---- Waiting ---- */
@@ -70,7 +58,7 @@ static void put_all(struct item *v, uint32_t count)
 			files_put(&v[i].use);
 }
 
-/* How many are ready, GONE; with `watch` its watchers stand in line from then on. */
+/* How many are ready, LOCAL_REMOTE; with `watch` its watchers stand in line from then on. */
 static int64_t look(struct item *v, uint32_t count, bool watch)
 {
 	int64_t ready = 0;
@@ -91,7 +79,7 @@ static int64_t look(struct item *v, uint32_t count, bool watch)
 		spin_unlock(&o->lock);
 		ready += v[i].got != 0;
 	}
-	return unlikely(gone) ? GONE : ready;
+	return unlikely(gone) ? LOCAL_REMOTE : ready;
 }
 
 static void unwatch(struct item *v, uint32_t count)
@@ -106,7 +94,7 @@ static void unwatch(struct item *v, uint32_t count)
 		}
 }
 
-/* How many are ready, 0 when the time is over, -ERESTART_UNHANDLED, GONE. */
+/* How many are ready, 0 when the time is over, -ERESTART_UNHANDLED, LOCAL_REMOTE. */
 static int64_t wait_here(struct item *v, uint32_t count, struct wait *w)
 {
 	struct thread *t = current_thread();
@@ -115,12 +103,7 @@ static int64_t wait_here(struct item *v, uint32_t count, struct wait *w)
 
 	if (ret)
 		return ret;
-	w->waited = true;
-	if (!late && w->timeout_ns != FOR_EVER && !w->deadline)
-		w->deadline = clock_uptime_ns() + w->timeout_ns;
-	/* Before the look after which it parks: this call may take an unpark. */
-	if (w->masked)
-		signal_mask_begin(t, w->mask);
+	wait_begin(w);              /* before the look after which it parks */
 	ret = look(v, count, true);
 	/* In Linux's order: what is ready, signals, time. */
 	while (!ret) {
@@ -135,20 +118,9 @@ static int64_t wait_here(struct item *v, uint32_t count, struct wait *w)
 	}
 	unwatch(v, count);
 	/* A handler runs next, with that mask: the call is over, wherever the rest is. */
-	if (w->masked && signal_mask_end(t) && ret == GONE)
+	if (w->mask_at && signal_mask_end(t) && ret == LOCAL_REMOTE)
 		ret = -ERESTART_UNHANDLED;
 	return ret;
-}
-
-/* Of the time that it may wait; 0 when that is over. */
-static uint64_t left_ns(const struct wait *w)
-{
-	uint64_t now;
-
-	if (!w->deadline)
-		return w->timeout_ns;
-	now = clock_uptime_ns();
-	return w->deadline > now ? w->deadline - now : 0;
 }
 
 /* What Linux answered to a call, the beginning of which was here: a handler that it was
@@ -160,34 +132,26 @@ static int64_t by_linux(const struct wait *w, int64_t ret)
 
 /* ---- The caller's times and masks; false: something is wrong, which Linux says ---- */
 
-static bool take_time(struct wait *w, int64_t sec, int64_t nsec)
-{
-	if (sec < 0 || nsec < 0 || nsec >= NSEC_PER_SEC)
-		return false;
-	w->timeout_ns = (uint64_t)(MIN(sec, SEC_MOST) * NSEC_PER_SEC + nsec);
-	return true;
-}
-
 static bool take_timespec(struct wait *w, uaddr_t at)
 {
 	int64_t v[2];
 
-	w->timeout_ns = FOR_EVER;
-	return !at || (!user_read(v, at, sizeof(v)) && take_time(w, v[0], v[1]));
+	w->timeout_ns = WAIT_FOR_EVER;
+	return !at || (!user_read(v, at, sizeof(v)) && wait_take_time(w, v[0], v[1]));
 }
 
 static bool take_timeval(struct wait *w, uaddr_t at)
 {
 	int64_t v[2];
 
-	w->timeout_ns = FOR_EVER;
+	w->timeout_ns = WAIT_FOR_EVER;
 	return !at || (!user_read(v, at, sizeof(v)) && v[0] >= 0 &&
-		       take_time(w, MIN(v[0], SEC_MOST) + v[1] / 1000000, v[1] % 1000000 * 1000));
+		       wait_take_time(w, MIN(v[0], SEC_MOST) + v[1] / 1000000, v[1] % 1000000 * 1000));
 }
 
 static bool take_mask(struct wait *w, uaddr_t at, uint64_t bytes)
 {
-	w->masked = at;
+	w->mask_at = at;
 	return !at || (bytes == sizeof(w->mask) && !user_read(&w->mask, at, sizeof(w->mask)));
 }
 
@@ -199,7 +163,7 @@ static void tell_left(const struct wait *w, uaddr_t at, int64_t unit)
 
 	if (!at || !w->timeout_ns)
 		return;
-	ns = (int64_t)left_ns(w);
+	ns = (int64_t)wait_left_ns(w);
 	v[0] = ns / NSEC_PER_SEC;
 	v[1] = ns % NSEC_PER_SEC / unit;
 	user_write(at, v, sizeof(v));
@@ -223,14 +187,14 @@ static int64_t poll_items(struct item *v, uaddr_t at, uint32_t count, struct wai
 
 		if (user_read(&p, at + taken * sizeof(p), sizeof(p)) ||
 		    !take(f, &v[taken], p.fd, (uint16_t)p.events | POLLERR | POLLHUP)) {
-			ret = GONE;
+			ret = LOCAL_REMOTE;
 			break;
 		}
 	}
 	if (!ret)
 		ret = wait_here(v, count, w);
 	put_all(v, taken);
-	for (uint32_t i = 0; i < count && ret != GONE && ret != -EFAULT; i++) {
+	for (uint32_t i = 0; i < count && ret != LOCAL_REMOTE && ret != -EFAULT; i++) {
 		uint16_t revents = (uint16_t)v[i].got;
 
 		if (user_write(at + i * sizeof(struct pollfd) + offsetof(struct pollfd, revents), &revents,
@@ -240,18 +204,18 @@ static int64_t poll_items(struct item *v, uaddr_t at, uint32_t count, struct wai
 	return ret;
 }
 
-/* The result, or GONE: Linux must do it. */
+/* The result, or LOCAL_REMOTE: Linux must do it. */
 static int64_t poll_here(uaddr_t at, uint32_t count, struct wait *w)
 {
 	struct item few[ITEMS_FEW], *v = few;
 	int64_t ret;
 
 	if (count > ITEMS_MOST)
-		return GONE;
+		return LOCAL_REMOTE;
 	if (count > ITEMS_FEW) {
 		v = kmem_alloc(count * sizeof(*v));
 		if (!v)
-			return GONE;
+			return LOCAL_REMOTE;
 	}
 	ret = poll_items(v, at, count, w);
 	if (v != few)
@@ -261,21 +225,20 @@ static int64_t poll_here(uaddr_t at, uint32_t count, struct wait *w)
 
 int64_t sys_poll(struct regs *r)
 {
-	int32_t ms = (int32_t)r->rdx;
 	struct thread *t = current_thread();
-	struct wait w = { .timeout_ns = ms < 0 ? FOR_EVER : (uint64_t)ms * 1000000,
+	struct wait w = { .timeout_ns = wait_from_ms((int32_t)r->rdx),
 			  .deadline = t->poll_deadline_ns };
 	int64_t ret;
 
 	t->poll_deadline_ns = 0;
 	ret = poll_here(r->rdi, (uint32_t)r->rsi, &w);
-	if (ret == GONE && !w.deadline) {
+	if (ret == LOCAL_REMOTE && !w.deadline) {
 		ret = by_linux(&w, dispatch_delegate(r));
-	} else if (ret == GONE) {
+	} else if (ret == LOCAL_REMOTE) {
 		/* It has waited for a part already. */
 		uint64_t rdx = r->rdx;
 
-		r->rdx = (left_ns(&w) + 999999) / 1000000;
+		r->rdx = wait_left_ms(&w);
 		ret = by_linux(&w, dispatch_delegate(r));
 		r->rdx = rdx;
 	}
@@ -287,13 +250,13 @@ int64_t sys_poll(struct regs *r)
 int64_t sys_ppoll(struct regs *r)
 {
 	struct wait w = { 0 };
-	int64_t ret = GONE;
+	int64_t ret = LOCAL_REMOTE;
 
 	if (take_timespec(&w, r->rdx) && take_mask(&w, r->r10, r->r8))
 		ret = poll_here(r->rdi, (uint32_t)r->rsi, &w);
-	if (ret != GONE || w.waited)
+	if (ret != LOCAL_REMOTE || w.waited)
 		tell_left(&w, r->rdx, 1);
-	return ret != GONE ? ret : by_linux(&w, signal_call_masked(r, r->r10));
+	return ret != LOCAL_REMOTE ? ret : by_linux(&w, signal_call_masked(r, r->r10));
 }
 
 /* ---- select ---- */
@@ -376,7 +339,7 @@ static int64_t select_items(struct item *v, struct select_sets *s, uint32_t coun
 			if (take(f, &v[taken], (int32_t)fd, events))
 				taken++;
 			else
-				ret = GONE;
+				ret = LOCAL_REMOTE;
 		}
 	}
 	if (!ret)
@@ -385,7 +348,7 @@ static int64_t select_items(struct item *v, struct select_sets *s, uint32_t coun
 	return ret < 0 ? ret : give_sets(s, v, count);
 }
 
-/* The result, or GONE: Linux must do it. */
+/* The result, or LOCAL_REMOTE: Linux must do it. */
 static int64_t select_here(struct regs *r, struct wait *w)
 {
 	struct item few[ITEMS_FEW], *v = few;
@@ -394,14 +357,14 @@ static int64_t select_here(struct regs *r, struct wait *w)
 	int64_t ret;
 
 	if ((int32_t)r->rdi < 0 || (int32_t)r->rdi > SELECT_MOST || !take_sets(&s, r))
-		return GONE;
+		return LOCAL_REMOTE;
 	count = set_count(&s);
 	if (count > ITEMS_MOST || (count && !files_any(&current_thread()->process->files)))
-		return GONE;
+		return LOCAL_REMOTE;
 	if (count > ITEMS_FEW) {
 		v = kmem_alloc(count * sizeof(*v));
 		if (!v)
-			return GONE;
+			return LOCAL_REMOTE;
 	}
 	ret = select_items(v, &s, count, w);
 	if (v != few)
@@ -412,24 +375,24 @@ static int64_t select_here(struct regs *r, struct wait *w)
 int64_t sys_select(struct regs *r)
 {
 	struct wait w = { 0 };
-	int64_t ret = take_timeval(&w, r->r8) ? select_here(r, &w) : GONE;
+	int64_t ret = take_timeval(&w, r->r8) ? select_here(r, &w) : LOCAL_REMOTE;
 
-	if (ret != GONE || w.waited)
+	if (ret != LOCAL_REMOTE || w.waited)
 		tell_left(&w, r->r8, 1000);
-	return ret != GONE ? ret : by_linux(&w, dispatch_delegate(r));
+	return ret != LOCAL_REMOTE ? ret : by_linux(&w, dispatch_delegate(r));
 }
 
 int64_t sys_pselect6(struct regs *r)
 {
 	uint64_t sixth[2] = { 0 };      /* pointer to the mask, its size */
 	struct wait w = { 0 };
-	int64_t ret = GONE;
+	int64_t ret = LOCAL_REMOTE;
 
 	if (r->r9 && user_read(sixth, r->r9, sizeof(sixth)))
 		return -EFAULT;
 	if (take_timespec(&w, r->r8) && take_mask(&w, sixth[0], sixth[1]))
 		ret = select_here(r, &w);
-	if (ret != GONE || w.waited)
+	if (ret != LOCAL_REMOTE || w.waited)
 		tell_left(&w, r->r8, 1);
-	return ret != GONE ? ret : by_linux(&w, signal_call_masked(r, sixth[0]));
+	return ret != LOCAL_REMOTE ? ret : by_linux(&w, signal_call_masked(r, sixth[0]));
 }
