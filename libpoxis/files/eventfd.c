@@ -75,14 +75,9 @@ static int64_t eventfd_read(struct local_end *end, struct user_memory *to)
 			local_wake_all(&e->writers);
 			break;
 		}
-		if (atomic_load_explicit(&end->nonblock, memory_order_relaxed)) {
-			ret = -EAGAIN;
+		ret = local_may_wait(end, true);
+		if (ret)
 			break;
-		}
-		if (thread_interrupted(current_thread())) {
-			ret = -ERESTART;
-			break;
-		}
 		local_wait(&e->local, &e->readers);
 	}
 	leave(e, ret ? 0 : POLLOUT);
@@ -123,14 +118,9 @@ static int64_t eventfd_write(struct local_end *end, struct user_memory *from, bo
 			ret = sizeof(n);
 			break;
 		}
-		if (atomic_load_explicit(&end->nonblock, memory_order_relaxed)) {
-			ret = -EAGAIN;
+		ret = local_may_wait(end, true);
+		if (ret)
 			break;
-		}
-		if (thread_interrupted(current_thread())) {
-			ret = -ERESTART;
-			break;
-		}
 		local_wait(&e->local, &e->writers);
 	}
 	leave(e, ret > 0 ? POLLIN : 0);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "libpoxis/files/local.h"
+#include "cokernel/lib/errno.h"
 #include "cokernel/mm/kmem.h"
 #include "libpoxis/files/epoll.h"
+#include "libpoxis/signal.h"
 
 void local_init(struct local *o, const struct local_ops *ops, uint32_t ends)
 {
@@ -55,6 +57,13 @@ bool local_set_nonblock(struct local_end *e, bool nonblock, uint32_t *change)
 }
 
 /* ---- Waiting; the lock is held ---- */
+
+int local_may_wait(const struct local_end *e, bool call_blocks)
+{
+	if (!call_blocks || atomic_load_explicit(&e->nonblock, memory_order_relaxed))
+		return -EAGAIN;
+	return thread_interrupted(current_thread()) ? -ERESTART : 0;
+}
 
 void local_wait(struct local *o, struct list *in_line)
 {

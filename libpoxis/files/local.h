@@ -154,6 +154,9 @@ static inline void local_wake_first(struct list *waiters)
 		thread_unpark(list_entry(l, struct local_waiter, link)->thread);
 }
 void local_wake_all(struct list *waiters);
+/* Whether the current thread may sleep for it: 0, -EAGAIN (the end does not block, or this
+ * call is not to), -ERESTART (a signal is there). */
+int local_may_wait(const struct local_end *e, bool call_blocks);
 /* Those who poll it for any of these; errors and hang-ups all wait for. */
 void local_wake_watchers(struct local *o, uint32_t events);
 /* The same; to be called where nobody watches mostly. */

@@ -278,14 +278,9 @@ int64_t pipe_read(struct local_end *e, struct user_memory *to)
 		}
 		if (ret || !p->writer)
 			break;
-		if (atomic_load_explicit(&e->nonblock, memory_order_relaxed)) {
-			ret = -EAGAIN;
+		ret = local_may_wait(e, true);
+		if (ret)
 			break;
-		}
-		if (thread_interrupted(current_thread())) {
-			ret = -ERESTART;
-			break;
-		}
 		local_wait(&p->local, &p->readers);
 	}
 	leave(p, was_full && !full(p) ? POLLOUT | POLLWRNORM : 0);
@@ -392,14 +387,9 @@ int64_t pipe_write(struct local_end *e, struct user_memory *from, bool *broken)
 			continue;
 		}
 		merge = false;
-		if (atomic_load_explicit(&e->nonblock, memory_order_relaxed)) {
-			if (!ret)
-				ret = -EAGAIN;
-			break;
-		}
-		if (thread_interrupted(current_thread())) {
-			if (!ret)
-				ret = -ERESTART;
+		err = local_may_wait(e, true);
+		if (err) {
+			ret = ret ? ret : err;
 			break;
 		}
 		if (!list_empty(&p->readers))
