@@ -131,14 +131,14 @@ void cputimer_end(struct process *p)
 	}
 }
 
-int cputimer_lock(struct process *p)
+int cputimer_lock(struct process *p, bool to_run)
 {
 	struct cputimers *c = &p->cputimers;
 	struct thread *spare = NULL;
 
 	for (;;) {
 		spin_lock(&p->lock);
-		if (c->keeper && !spare)
+		if (!to_run || (c->keeper && !spare))
 			return 0;
 		if (!c->keeper && spare) {
 			c->keeper = spare;
@@ -245,9 +245,7 @@ int cputimer_limit(struct process *p, uint64_t soft_s, uint64_t hard_s)
 	struct cputimer *t = p->cputimers.timer;
 	uint64_t soft_ns = limit_ns(soft_s), hard_ns = limit_ns(hard_s);
 
-	if (!soft_ns && !hard_ns)
-		spin_lock(&p->lock);
-	else if (cputimer_lock(p))
+	if (cputimer_lock(p, soft_ns || hard_ns))
 		return -ENOMEM;
 	p->cputimers.limited = soft_ns || hard_ns;
 	/* Where both are the same the hard one counts, so it comes first. As in Linux,
@@ -323,9 +321,7 @@ int64_t sys_setitimer(struct regs *r)
 	if (!is_valid(&new.value) || !is_valid(&new.interval))
 		return -EINVAL;
 	value = to_ns(&new.value);
-	if (!value)
-		spin_lock(&p->lock);
-	else if (cputimer_lock(p))
+	if (cputimer_lock(p, value))
 		return -ENOMEM;
 	used = usage_locked_ns(p);
 	old = value_of(&p->cputimers, i, used);

@@ -44,9 +44,9 @@ struct cputimers {
 };
 
 void cputimer_init(struct cputimers *c);
-/* Takes p->lock, and sees to a keeper, which looks at the timers as soon as the lock is
- * free. -ENOMEM: the lock is not held. */
-int cputimer_lock(struct process *p);
+/* Takes p->lock; if a timer is to run, sees to a keeper, too, which looks at the timers as soon
+ * as the lock is free. -ENOMEM, only then: the lock is not held. */
+int cputimer_lock(struct process *p, bool to_run);
 /* at_ns 0: it is to stop. p->lock held, by cputimer_lock() if it is to run. */
 void cputimer_set(struct process *p, struct cputimer *t, uint64_t at_ns, uint64_t interval_ns);
 

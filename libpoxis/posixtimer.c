@@ -224,9 +224,7 @@ int64_t sys_timer_settime(struct regs *r)
 	if (!is_valid(&new.interval) || !is_valid(&new.value))
 		return -EINVAL;
 	value = to_ns(&new.value);
-	if (!value)
-		spin_lock(&p->lock);
-	else if (cputimer_lock(p))
+	if (cputimer_lock(p, value))
 		return -ENOMEM;
 	t = find_cpu(p, (int32_t)r->rdi);
 	there = t && usage_owner_ns(p, t->cpu.tid, &used);
