@@ -218,6 +218,12 @@ static void memory_file(void)
 	strcpy(p, "memfd");
 	printf("memfd: %zd ", pread(fd, text, 6, 0));
 	printf("%s\n", text);
+	munmap(p, 4 * PAGE);
+	p = map(4 * PAGE, PROT_WRITE, MAP_SHARED, fd, 0);
+	printf("write only: %s, ", touch(p + PAGE, 1));
+	printf("%d, ", mprotect(p, 4 * PAGE, PROT_READ));
+	printf("%d, ", mprotect(p, 4 * PAGE, PROT_WRITE));
+	printf("%s\n", touch(p + 2 * PAGE, 1));
 	printf("read only: ");
 	close(fd);
 	fd = open("/proc/self/exe", O_RDONLY);

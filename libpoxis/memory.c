@@ -15,7 +15,6 @@ enum {
 	MAP_FIXED = 0x10, MAP_ANONYMOUS = 0x20, MAP_32BIT = 0x40, MAP_GROWSDOWN = 0x100,
 	MAP_LOCKED = 0x2000, MAP_NORESERVE = 0x4000, MAP_POPULATE = 0x8000,
 	MAP_STACK = 0x20000, MAP_HUGETLB = 0x40000, MAP_FIXED_NOREPLACE = 0x100000,
-	SYS_MPROTECT = 10,
 };
 
 static struct mm *mm(void)
@@ -126,7 +125,7 @@ int64_t sys_munmap(struct regs *r)
 
 int64_t sys_mprotect(struct regs *r)
 {
-	int64_t ret = share_ask(mm(), SYS_MPROTECT, r->rdi, r->rsi, r->rdx);
+	int64_t ret = share_protect(mm(), r->rdi, r->rsi, r->rdx);
 
 	return ret ? ret : mm_protect(mm(), r->rdi, r->rsi, (uint32_t)r->rdx);
 }

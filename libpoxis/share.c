@@ -6,11 +6,21 @@
 #include "libpoxis/mapfile.h"
 #include "libpoxis/slot.h"
 
-/* uapi/asm-generic/mman*.h, linux/shm.h */
+/* uapi/asm/unistd_64.h, asm-generic/mman*.h, linux/shm.h */
 enum {
+	SYS_MPROTECT = 10,
 	MAP_FIXED = 0x10, MAP_ANONYMOUS = 0x20, MAP_FIXED_NOREPLACE = 0x100000,
 	SHM_RDONLY = 010000, SHM_RND = 020000, SHM_REMAP = 040000, SHM_EXEC = 0100000,
 };
+
+/*
+ * Linux's mapping can always be read: hmm, by which we are granted its pages, wants that. As x86 has
+ * no way to let write or execute only, the program cannot tell.
+ */
+static uint64_t linux_prot(uint64_t prot)
+{
+	return prot & (MM_WRITE | MM_EXEC) ? prot | MM_READ : prot;
+}
 
 static _Atomic uint64_t next_share;
 
@@ -65,6 +75,11 @@ int64_t share_ask(struct mm *mm, uint32_t nr, uint64_t start, uint64_t bytes, ui
 	return ret;
 }
 
+int64_t share_protect(struct mm *mm, uint64_t start, uint64_t bytes, uint64_t prot)
+{
+	return share_ask(mm, SYS_MPROTECT, start, bytes, linux_prot(prot));
+}
+
 int share_grant(struct mm *mm, uint64_t va, uint32_t pages, bool write)
 {
 	int64_t ret;
@@ -107,7 +122,7 @@ int64_t share_map(struct regs *r, uint32_t prot, uint32_t how)
 	mutex_lock(&mm->linux_lock);
 	at = make(mm, r->rdi, bytes, &a, how);
 	if (at > 0) {
-		ret = call(OTR_CALL_SHARE, (uint64_t)at, bytes, prot,
+		ret = call(OTR_CALL_SHARE, (uint64_t)at, bytes, linux_prot(prot),
 			   r->r10 & ~(uint64_t)(MAP_FIXED | MAP_FIXED_NOREPLACE),
 			   unnamed ? UINT64_MAX : (uint32_t)r->r8, a.offset);
 		if (ret < 0) {

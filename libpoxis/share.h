@@ -20,6 +20,8 @@ void share_leave(struct mm *mm, uint64_t start, uint64_t bytes);
 int64_t share_call(struct mm *mm, uint32_t nr, uint64_t start, uint64_t bytes, uint64_t a, uint64_t b);
 /* The same for any range that a call names, with the lock taken here. */
 int64_t share_ask(struct mm *mm, uint32_t nr, uint64_t start, uint64_t bytes, uint64_t a);
+/* mprotect(2) of what is shared of a range; takes the lock. */
+int64_t share_protect(struct mm *mm, uint64_t start, uint64_t bytes, uint64_t prot);
 /* mremap(2) of a shared area; takes the lock. */
 int64_t share_remap(struct regs *r);
 /* Empties the address space for exec; takes the lock. */
