@@ -363,6 +363,7 @@ static void identity(void)
 	gid_t groups[64];
 	char name[16] = { 0 };
 	cpu_set_t cpus;
+	int *cleared = NULL, *own = NULL, other;
 
 	IS(getpid() == (pid_t)syscall(SYS_gettid));
 	OK(getppid());
@@ -396,6 +397,12 @@ static void identity(void)
 	IS(!strcmp(name, "renamed"));
 	T(prctl(PR_GET_DUMPABLE));
 	T(prctl(9999, 0, 0, 0, 0));
+	T(prctl(PR_GET_TID_ADDRESS, &own));
+	IS(syscall(SYS_set_tid_address, &other) == getpid());
+	T(prctl(PR_GET_TID_ADDRESS, &cleared));
+	IS(cleared == &other);
+	IS(syscall(SYS_set_tid_address, own) == getpid());
+	T(prctl(PR_GET_TID_ADDRESS, 8L));
 	IS(sched_getaffinity(0, sizeof(cpus), &cpus) == 0);
 	T(sched_yield());
 	T(getrandom(big, 100, 0));

@@ -194,13 +194,16 @@ int64_t sys_arch_prctl(struct regs *r)
 	}
 }
 
-/* Linux's, but for what would bind or end the twin that makes our calls. */
+/* Linux's, but for what is the thread's here and what would bind or end the twin that makes our calls. */
 int64_t sys_prctl(struct regs *r)
 {
 	enum { PR_SET_SECCOMP = 22, PR_SET_TSC = 26, PR_TSC_SIGSEGV = 2, PR_SET_MM = 35,
-	       PR_SET_SYSCALL_USER_DISPATCH = 59, PR_SET_MDWE = 65 };
+	       PR_GET_TID_ADDRESS = 40, PR_SET_SYSCALL_USER_DISPATCH = 59, PR_SET_MDWE = 65 };
 
 	switch ((int)r->rdi) {
+	case PR_GET_TID_ADDRESS:        /* the twin has one of its own */
+		return user_write(r->rsi, &current_thread()->clear_tid, sizeof(current_thread()->clear_tid)) ?
+		       -EFAULT : 0;
 	case PR_SET_SECCOMP:
 		return dispatch_refuse(r, -EINVAL, "filters are not evaluated in the co-kernel yet");
 	case PR_SET_SYSCALL_USER_DISPATCH:
