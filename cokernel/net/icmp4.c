@@ -20,6 +20,26 @@ static uint32_t plateau_below(uint32_t bytes)
     return IP4_MIN_MTU;
 }
 
+/* By code: RFC 792, RFC 1122 3.2.2.1, RFC 1812 5.2.7.1; the numbers are Linux's. */
+static const struct { enum net_unreach what; int error; } codes[] = {
+    { NET_UNREACH_SOFT, NET_ENETUNREACH },
+    { NET_UNREACH_SOFT, NET_EHOSTUNREACH },
+    { NET_UNREACH_HARD, NET_ENOPROTOOPT },
+    { NET_UNREACH_HARD, NET_ECONNREFUSED },
+    { NET_UNREACH_TOO_BIG, NET_EMSGSIZE },
+    { NET_UNREACH_SOFT, NET_EOPNOTSUPP },   /* source route failed */
+    { NET_UNREACH_HARD, NET_ENETUNREACH },  /* network unknown */
+    { NET_UNREACH_HARD, NET_EHOSTDOWN },    /* host unknown */
+    { NET_UNREACH_HARD, NET_ENONET },       /* we are isolated */
+    { NET_UNREACH_HARD, NET_ENETUNREACH },  /* prohibited */
+    { NET_UNREACH_HARD, NET_EHOSTUNREACH }, /* prohibited */
+    { NET_UNREACH_SOFT, NET_ENETUNREACH },  /* for this type of service */
+    { NET_UNREACH_SOFT, NET_EHOSTUNREACH },
+    { NET_UNREACH_HARD, NET_EHOSTUNREACH }, /* filtered */
+    { NET_UNREACH_HARD, NET_EHOSTUNREACH }, /* precedence */
+    { NET_UNREACH_HARD, NET_EHOSTUNREACH },
+};
+
 static void unreachable(struct net_stack *ns, const uint8_t *icmp, uint32_t n)
 {
     const uint8_t *ip = icmp + 8;
@@ -31,27 +51,18 @@ static void unreachable(struct net_stack *ns, const uint8_t *icmp, uint32_t n)
     struct net_icmp_error e = { .what = NET_UNREACH_SOFT, .error = NET_EHOSTUNREACH };
     e.flow.local = net_addr_v4_raw(load32(ip + 12));
     e.flow.remote = net_addr_v4_raw(load32(ip + 16));
-    if (icmp[0] == ICMP_UNREACHABLE) {
-        switch (icmp[1]) {
-        case 2:
-            e.what = NET_UNREACH_PROTO;
-            e.error = NET_ENOPROTOOPT;
-            break;
-        case 3:
-            e.what = NET_UNREACH_PORT;
-            e.error = NET_ECONNREFUSED;
-            break;
-        case 4:
-            e.what = NET_UNREACH_TOO_BIG;
-            e.error = NET_EMSGSIZE;
+    if (icmp[0] == ICMP_PARAMETER) {
+        e.what = NET_UNREACH_HARD;
+        e.error = NET_EPROTO;
+    } else if (icmp[0] == ICMP_UNREACHABLE) {
+        if (icmp[1] >= sizeof codes / sizeof *codes)
+            return; /* RFC 1122 3.2.2: of no known kind */
+        e.what = codes[icmp[1]].what;
+        e.error = codes[icmp[1]].error;
+        if (e.what == NET_UNREACH_TOO_BIG) {
             e.mtu = get_be16(icmp + 6);
             if (!e.mtu)
                 e.mtu = plateau_below(get_be16(ip + 2));
-            break;
-        case 0:
-        case 6:
-            e.error = NET_ENETUNREACH;
-            break;
         }
     }
     icmp_dispatch(ns, ip[9], &e, ip + header);

@@ -83,6 +83,17 @@ static void mld_input(struct net_rx *rx)
     mcast_query(iface, &group, false, ms * NET_NS_PER_MS);
 }
 
+/* By code of an unreachable: RFC 4443 3.1; the numbers are Linux's. */
+static const struct { enum net_unreach what; int error; } codes[] = {
+    { NET_UNREACH_SOFT, NET_ENETUNREACH },
+    { NET_UNREACH_HARD, NET_EACCES },
+    { NET_UNREACH_SOFT, NET_EHOSTUNREACH },
+    { NET_UNREACH_SOFT, NET_EHOSTUNREACH },
+    { NET_UNREACH_HARD, NET_ECONNREFUSED },
+    { NET_UNREACH_HARD, NET_EACCES },
+    { NET_UNREACH_HARD, NET_EACCES },
+};
+
 static void error_input(struct net_stack *ns, const struct pbuf *pb)
 {
     const uint8_t *icmp = pb->data, *ip = icmp + 8;
@@ -103,13 +114,11 @@ static void error_input(struct net_stack *ns, const struct pbuf *pb)
         e.what = NET_UNREACH_TOO_BIG;
         e.error = NET_EMSGSIZE;
         e.mtu = get_be32(icmp + 4);
-    } else if (icmp[0] == ICMP6_UNREACHABLE && icmp[1] == 4) {
-        e.what = NET_UNREACH_PORT;
-        e.error = NET_ECONNREFUSED;
-    } else if (icmp[0] == ICMP6_UNREACHABLE && icmp[1] == 0) {
-        e.error = NET_ENETUNREACH;
-    } else if (icmp[0] == ICMP6_PARAMETER && icmp[1] == 1) {
-        e.what = NET_UNREACH_PROTO;
+    } else if (icmp[0] == ICMP6_UNREACHABLE && icmp[1] < sizeof codes / sizeof *codes) {
+        e.what = codes[icmp[1]].what;
+        e.error = codes[icmp[1]].error;
+    } else if (icmp[0] != ICMP6_TIME_EXCEEDED) { /* nothing known: RFC 4443 2.4 a passes it on all the same */
+        e.what = icmp[0] == ICMP6_UNREACHABLE || icmp[0] == ICMP6_PARAMETER ? NET_UNREACH_HARD : NET_UNREACH_SOFT;
         e.error = NET_EPROTO;
     }
     icmp_dispatch(ns, proto, &e, l4);
@@ -175,6 +184,10 @@ void icmp6_input(struct net_stack *ns, struct net_rx *rx)
         break;
     case ND_REDIRECT:
         nd_redirect_input(ns, rx);
+        break;
+    default:
+        if (pb->data[0] < ICMP6_ECHO) /* the informational ones begin there */
+            error_input(ns, pb);
         break;
     }
     pbuf_put(pb);

@@ -184,8 +184,8 @@ int ip_output_tcp(struct net_path *path, const struct net_flow_key *flow, uint8_
 int ip4_output(struct net_stack *ns, struct net_path *path, const struct net_tx *tx, struct pbuf *pb);
 int ip6_output(struct net_stack *ns, struct net_path *path, const struct net_tx *tx, struct pbuf *pb);
 
-/* ICMP tells a connection or endpoint about a problem. flow is as we see it. */
-enum net_unreach { NET_UNREACH_SOFT, NET_UNREACH_PORT, NET_UNREACH_PROTO, NET_UNREACH_TOO_BIG };
+/* ICMP tells a connection or endpoint about a problem. flow is as we see it. SOFT may pass by itself (RFC 1122 4.2.3.9). */
+enum net_unreach { NET_UNREACH_SOFT, NET_UNREACH_HARD, NET_UNREACH_TOO_BIG };
 struct net_icmp_error {
     struct net_flow_key flow;
     enum net_unreach what;

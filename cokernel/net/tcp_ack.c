@@ -100,6 +100,7 @@ bool tcp_ack_input(struct tcp_pcb *pcb, struct tcp_in *in)
         return false;
     }
     pcb->persist_probes = 0;
+    pcb->ep.error = 0; /* the peer is there, whatever ICMP said */
     bool window_changed = seq_ge(ack, pcb->snd_una) && tcp_update_window(pcb, in);
     if (!pcb->rtx_head && net_likely(!pcb->tlp_out)) /* nothing outstanding, so nothing to learn */
         return true;

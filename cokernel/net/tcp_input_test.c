@@ -157,7 +157,7 @@ static void icmp_errors_must_quote_what_is_in_flight(void **state) /* RFC 5927 4
     kit_run(&k);
     assert_true(kit_last(&k, &s) >= 2); /* sent again at once, in smaller pieces */
     assert_true(s.len <= 748);
-    e.what = NET_UNREACH_PORT; /* hard errors do not kill an established connection: RFC 5927 5.2 */
+    e.what = NET_UNREACH_HARD; /* hard errors do not kill an established connection: RFC 5927 5.2 */
     e.error = NET_ECONNREFUSED;
     tcp_icmp_error(k.ns, &e);
     assert_int_equal(k.pcb->state, TCP_ESTABLISHED);

@@ -153,6 +153,8 @@ void tcp_pcb_done(struct tcp_pcb *pcb, int error)
 {
     if (net_unlikely(pcb->fo) && error)
         tcp_fo_failed(pcb, error);
+    if (error == NET_ETIMEDOUT && pcb->ep.error)
+        error = pcb->ep.error; /* what ICMP has said all the while: RFC 1122 4.2.3.9 */
     pcb->state = TCP_CLOSED;
     if (pcb->user_gone || (pcb->listener && error)) {
         tcp_pcb_free(pcb);

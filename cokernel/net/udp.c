@@ -106,13 +106,14 @@ int udp_send(struct udp_pcb *u, struct pbuf *pb, const struct net_addr *addr, ui
 {
     struct net_stack *ns = u->stack;
     struct net_path path;
+    bool to_peer = !addr;
     int err;
-    if (!addr) {
+    if (to_peer) {
         addr = &u->remote;
         port = u->remote_port;
     }
     if (!port || net_addr_is_any(addr)) {
-        err = -NET_ENOTCONN;
+        err = to_peer ? -NET_EDESTADDRREQ : -NET_EINVAL;
         goto drop;
     }
     if (!u->bound) {
@@ -131,10 +132,10 @@ int udp_send(struct udp_pcb *u, struct pbuf *pb, const struct net_addr *addr, ui
         goto drop;
     }
     if (net_iface_is_broadcast(path.iface, addr) && !u->broadcast) {
-        err = -NET_EINVAL;
+        err = -NET_EACCES;
         goto drop;
     }
-    if (pb->total > 65535 - UDP_HEADER_BYTES - IP4_HEADER_BYTES) {
+    if (pb->total > 65535 - UDP_HEADER_BYTES - (net_addr_is_v4(addr) ? IP4_HEADER_BYTES : 0)) {
         err = -NET_EMSGSIZE;
         goto drop;
     }
@@ -285,22 +286,31 @@ bad:
     pbuf_put(pb);
 }
 
+/* The endpoint that may have sent what an error quotes; NULL: none. */
+static struct udp_pcb *sender_of(struct net_stack *ns, const struct net_flow_key *k)
+{
+    struct udp_pcb *best = NULL;
+    for (struct udp_pcb *u = *bucket(ns, k->local_port); u; u = u->next) {
+        if (u->local_port != k->local_port || (!net_addr_is_any(&u->local) && !net_addr_eq(&u->local, &k->local)))
+            continue;
+        if (u->connected && (u->remote_port != k->remote_port || !net_addr_eq(&u->remote, &k->remote)))
+            continue;
+        if (!best || u->connected)
+            best = u;
+    }
+    return best;
+}
+
 void udp_icmp_error(struct net_stack *ns, const struct net_icmp_error *e)
 {
-    if (e->what == NET_UNREACH_TOO_BIG) {
-        for (struct udp_pcb *u = *bucket(ns, e->flow.local_port); u; u = u->next)
-            if (u->local_port == e->flow.local_port) {
-                net_pmtu_learn(ns, &e->flow.remote, e->mtu);
-                return;
-            }
+    struct udp_pcb *u = sender_of(ns, &e->flow);
+    if (!u)
         return;
-    }
-    for (struct udp_pcb *u = *bucket(ns, e->flow.local_port); u; u = u->next) {
-        if (!u->connected || u->local_port != e->flow.local_port || u->remote_port != e->flow.remote_port ||
-            !net_addr_eq(&u->remote, &e->flow.remote))
-            continue;
-        u->ep.error = e->error; /* RFC 1122 4.1.3.3 */
+    if (e->what == NET_UNREACH_TOO_BIG)
+        net_pmtu_learn(ns, &e->flow.remote, e->mtu);
+    /* RFC 1122 4.1.3.3. An endpoint without a peer could not tell whom it is about. */
+    if (u->connected && (e->what != NET_UNREACH_SOFT || u->soft_errors)) {
+        u->ep.error = e->error;
         net_event_post(ns, &u->ep, NET_EV_ERROR);
-        return;
     }
 }

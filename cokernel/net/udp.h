@@ -21,6 +21,7 @@ struct udp_pcb {
     uint8_t broadcast;            /* sending to a broadcast address is allowed */
     uint8_t v6only;
     uint8_t ttl, tos, mcast_ttl;
+    uint8_t soft_errors;          /* NET_EV_ERROR for what may pass by itself, too (on Linux IP_RECVERR) */
     uint8_t unconfigured;         /* DHCP: may send from and receive at no address */
     uint64_t drops;
     /* Set by clients inside the stack: runs instead of posting an event. */
@@ -34,7 +35,7 @@ void udp_close(struct udp_pcb *u);
 int udp_bind(struct udp_pcb *u, const struct net_addr *addr, uint16_t port);
 int udp_connect(struct udp_pcb *u, const struct net_addr *addr, uint16_t port);
 /* Takes over the datagram. addr NULL: to the connected peer.
- * 0 or -NET_EMSGSIZE, -NET_ENETUNREACH, -NET_ENOTCONN, ... */
+ * 0 or -NET_EMSGSIZE, -NET_ENETUNREACH, -NET_EDESTADDRREQ (no peer), -NET_EINVAL (port 0), -NET_EACCES (broadcast), ... */
 int udp_send(struct udp_pcb *u, struct pbuf *pb, const struct net_addr *addr, uint16_t port);
 /* The next datagram, sender in addr and port; NULL if none. */
 struct pbuf *udp_recv(struct udp_pcb *u);
