@@ -16,6 +16,11 @@ static void expire(struct net_timer *t)
 {
     struct frag_datagram *d = net_container_of(t, struct frag_datagram, timer);
     d->stack->counters.frag_timeout++;
+    if (d->head_bytes && d->pieces.head) { /* RFC 1122 3.3.2, RFC 8200 4.5: if its first part has come */
+        struct net_rx rx = { .iface = d->iface, .pb = d->pieces.head, .src = d->key.src, .dst = d->key.dst, .ip = d->head,
+                             .ip_bytes = d->head_bytes, .proto = d->key.proto, .group = d->group };
+        icmp_reject(d->stack, &rx, NET_REJECT_FRAG_TIME);
+    }
     release(d->stack, d);
 }
 
@@ -56,7 +61,7 @@ static struct frag_datagram *find(struct net_stack *ns, const struct frag_key *k
     best->pieces = (struct pbuf_queue){ 0 };
     best->got_bytes = best->total_bytes = 0;
     best->used = 1;
-    best->dead = 0;
+    best->dead = best->head_bytes = 0;
     best->timer.fire = expire;
     net_timer_arm(&ns->wheel, &best->timer, ns->now_ns + FRAG_TIMEOUT_NS);
     return best;
@@ -126,8 +131,9 @@ static struct pbuf *assemble(struct net_stack *ns, struct frag_datagram *d)
     return whole;
 }
 
-struct pbuf *frag_add(struct net_stack *ns, const struct frag_key *key, struct pbuf *pb, uint32_t offset, bool more)
+bool frag_add(struct net_stack *ns, const struct frag_key *key, struct net_rx *rx, uint32_t offset, bool more)
 {
+    struct pbuf *pb = rx->pb;
     uint32_t end = offset + pb->total, true_bytes = pbuf_true_bytes(pb);
     bool repeated = false;
     ns->counters.frag_in++;
@@ -154,11 +160,22 @@ struct pbuf *frag_add(struct net_stack *ns, const struct frag_key *key, struct p
     d->true_bytes += true_bytes;
     ns->frags.true_bytes += true_bytes;
     d->got_bytes += pb->total;
+    if (!offset && rx->ip && rx->ip_bytes <= FRAG_HEAD_BYTES) {
+        net_move(d->head, rx->ip, rx->ip_bytes);
+        d->head_bytes = (uint8_t)rx->ip_bytes;
+        d->iface = rx->iface;
+        d->group = rx->group;
+    }
     if (!more)
         d->total_bytes = end;
-    return d->total_bytes && d->got_bytes == d->total_bytes ? assemble(ns, d) : NULL;
+    if (!d->total_bytes || d->got_bytes != d->total_bytes)
+        return false;
+    rx->ip = d->head_bytes ? d->head : NULL;
+    rx->ip_bytes = d->head_bytes;
+    rx->pb = assemble(ns, d);
+    return true;
 drop:
     ns->counters.frag_dropped++;
     pbuf_put(pb);
-    return NULL;
+    return false;
 }

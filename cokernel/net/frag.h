@@ -11,11 +11,13 @@
 #include "cokernel/net/pbuf.h"
 #include "cokernel/net/timer.h"
 
+struct net_iface;
 struct net_stack;
 
 #define FRAG_DATAGRAMS 64u
 #define FRAG_PIECES 64u
 #define FRAG_STORE_BYTES (1u << 20)
+#define FRAG_HEAD_BYTES 128u
 #define FRAG_TIMEOUT_NS (30 * NET_NS_PER_S) /* RFC 1122 3.3.2 asks 60 to 120; RFC 8200 4.5: 60; Linux: 30 */
 
 struct frag_key {
@@ -29,11 +31,13 @@ struct frag_datagram {
     struct net_timer timer;
     struct net_stack *stack;
     struct pbuf_queue pieces;  /* by offset, which is pbuf.seq */
-    struct pbuf *first;        /* header of the fragment at offset 0, for ICMP */
+    struct net_iface *iface;   /* of the fragment at offset 0, if head_bytes */
     uint32_t got_bytes, true_bytes;
     uint32_t total_bytes;      /* 0: last fragment not seen */
-    uint16_t max_piece;        /* largest fragment seen, headers included */
-    uint8_t used, tos, dead;   /* dead: had an overlap, eats its fragments until the timeout */
+    uint8_t used, dead;        /* dead: had an overlap, eats its fragments until the timeout */
+    uint8_t group;             /* as head_bytes */
+    uint8_t head_bytes;        /* 0: the fragment at offset 0 has not come, or has more headers than fit */
+    uint8_t head[FRAG_HEAD_BYTES]; /* its IP headers, for ICMP */
 };
 
 struct frag_table {
@@ -43,7 +47,10 @@ struct frag_table {
 
 void frag_init(struct net_stack *ns);
 void frag_fini(struct net_stack *ns);
-/* Takes over the fragment's payload. Returns the whole payload once complete, else NULL. */
-struct pbuf *frag_add(struct net_stack *ns, const struct frag_key *key, struct pbuf *payload, uint32_t offset, bool more);
+struct net_rx;
+/* Takes over the fragment's payload, rx->pb. False: there is no packet yet. True: it is whole and in rx->pb; rx->ip is then
+ * a copy of the headers of the fragment at offset 0 with room for FRAG_HEAD_BYTES, until the next call; NULL if there is none.
+ * It still says that it is a fragment. */
+bool frag_add(struct net_stack *ns, const struct frag_key *key, struct net_rx *rx, uint32_t offset, bool more);
 
 #endif

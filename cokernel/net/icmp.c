@@ -50,36 +50,40 @@ static bool may_reject(const struct net_rx *rx)
 {
     if (!rx->ip || rx->group || net_addr_is_any(&rx->src) || net_addr_is_multicast(&rx->src))
         return false;
-    return rx->proto != IP_PROTO_ICMP && rx->proto != IP_PROTO_ICMP6;
+    if (rx->proto == IP_PROTO_ICMP6)
+        return rx->pb->len && rx->pb->data[0] >= 128;
+    return rx->proto != IP_PROTO_ICMP || (rx->pb->len && rx->pb->data[0] == ICMP_ECHO);
 }
 
-void icmp_reject(struct net_stack *ns, const struct net_rx *rx, enum net_reject why)
+void icmp_complain(struct net_stack *ns, const struct net_rx *rx, uint8_t type, uint8_t code, uint32_t word)
 {
-    bool v4 = net_addr_is_v4(&rx->src);
     if (!may_reject(rx) || !icmp_allowed(ns))
         return;
-    uint8_t type = 3, code = why == NET_REJECT_PORT ? 3 : 2; /* RFC 792 */
-    uint32_t pointer = 0;
-    if (!v4 && why == NET_REJECT_PORT) {
-        type = 1; /* RFC 4443 3.1 */
-        code = 4;
-    } else if (!v4) {
-        type = 4; /* parameter problem: unrecognized next header */
-        code = 1;
-        pointer = rx->ip_bytes == IP6_HEADER_BYTES ? 6 : rx->ip_bytes;
-    }
     struct pbuf *pb = pbuf_alloc_large(&ns->pools, PBUF_HEADROOM);
     if (!pb)
         return;
     uint8_t *h = pbuf_extend(pb, 8);
     h[0] = type;
     h[1] = code;
-    put_be32(h + 4, pointer);
-    uint32_t most = v4 ? QUOTE4_BYTES : (uint32_t)QUOTE6_BYTES;
+    put_be32(h + 4, word);
+    uint32_t most = net_addr_is_v4(&rx->src) ? QUOTE4_BYTES : (uint32_t)QUOTE6_BYTES;
     uint32_t headers = net_min(rx->ip_bytes, most), rest = net_min(rx->pb->total, most - headers);
     net_copy(pbuf_extend(pb, headers), rx->ip, headers);
     pbuf_copy_out(rx->pb, 0, pbuf_extend(pb, rest), rest);
     icmp_send(ns, rx->iface, &rx->dst, &rx->src, 0, 0, pb);
+}
+
+void icmp_reject(struct net_stack *ns, const struct net_rx *rx, enum net_reject why)
+{
+    bool v4 = net_addr_is_v4(&rx->src);
+    if (why == NET_REJECT_FRAG_TIME)
+        icmp_complain(ns, rx, v4 ? 11 : 3, 1, 0);
+    else if (v4)
+        icmp_complain(ns, rx, 3, why == NET_REJECT_PORT ? 3 : 2, 0); /* RFC 792 */
+    else if (why == NET_REJECT_PORT)
+        icmp_complain(ns, rx, 1, 4, 0); /* RFC 4443 3.1 */
+    else /* parameter problem: unrecognized next header */
+        icmp_complain(ns, rx, 4, 1, rx->ip_bytes == IP6_HEADER_BYTES ? 6 : rx->ip_bytes);
 }
 
 /* quote: the layer-4 header that came back, at least 8 bytes. */

@@ -5,9 +5,15 @@
 
 #include "cokernel/net/stack.h"
 
+#define ICMP_ECHO 8u
+#define ICMP_PARAMETER 12u
+
 /* pb begins with the ICMP header; the checksum is filled in. src may be the any address. */
 void icmp_send(struct net_stack *ns, struct net_iface *only, const struct net_addr *src, const struct net_addr *dst, uint8_t tos,
                uint8_t ttl, struct pbuf *pb);
+/* An error about rx, which it quotes, within the rate limit and unless it must not be answered; pb is what follows ip.
+ * word: the message's second, host order. Does not take rx over. */
+void icmp_complain(struct net_stack *ns, const struct net_rx *rx, uint8_t type, uint8_t code, uint32_t word);
 void icmp6_checksum(struct pbuf *pb, const struct net_addr *src, const struct net_addr *dst);
 void icmp_dispatch(struct net_stack *ns, uint8_t proto, struct net_icmp_error *e, const uint8_t *quote);
 

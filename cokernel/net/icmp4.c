@@ -6,9 +6,7 @@
 
 #define ICMP_ECHO_REPLY 0u
 #define ICMP_UNREACHABLE 3u
-#define ICMP_ECHO 8u
 #define ICMP_TIME_EXCEEDED 11u
-#define ICMP_PARAMETER 12u
 
 /* RFC 1191 7.1: plateaus for routers that do not say their MTU. */
 static uint32_t plateau_below(uint32_t bytes)

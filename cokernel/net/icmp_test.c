@@ -237,6 +237,144 @@ static void who_times_out_hears_what_icmp_said(void **state) /* RFC 1122 4.2.3.9
     assert_int_equal(tcp_read(k.pcb, &byte, 1), -NET_EHOSTUNREACH);
 }
 
+/* Part [from, to) of a datagram of 1000 bytes to a closed port, over IPv6 behind a destination header. */
+static void piece(bool v6, uint32_t from, uint32_t to, uint16_t id)
+{
+    uint8_t d[1000], f[1200] = { 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45 }, *ip = f + 14, *at = ip + 20;
+    struct net_addr peer = v6 ? peer6 : net_addr_v4(0x0a000002), own = v6 ? own6 : net_addr_v4(0x0a000001);
+    memset(d, 5, sizeof d);
+    put_be16(d, REMOTE_PORT);
+    put_be16(d + 2, 4444);
+    put_be16(d + 4, sizeof d);
+    put_be16(d + 6, 0);
+    store16(d + 6, cksum_finish(cksum_add(cksum_pseudo(&peer, &own, IP_PROTO_UDP, sizeof d), d, sizeof d)));
+    if (v6) {
+        put_be16(f + 12, ETH_TYPE_IP6);
+        ip[0] = 0x60;
+        ip[6] = IP_PROTO_DSTOPTS;
+        ip[7] = 64;
+        memcpy(ip + 8, peer6.b, 16);
+        memcpy(ip + 24, own6.b, 16);
+        at = ip + 40;
+        memcpy(at, (uint8_t[]){ IP_PROTO_FRAGMENT, 0, 1, 4, 0, 0, 0, 0, IP_PROTO_UDP }, 9);
+        put_be16(at + 10, (uint16_t)(from | (to < sizeof d)));
+        put_be32(at + 12, id);
+        at += 16;
+        put_be16(ip + 4, (uint16_t)(16 + to - from));
+    } else {
+        put_be16(ip + 2, (uint16_t)(20 + to - from));
+        put_be16(ip + 4, id);
+        put_be16(ip + 6, (uint16_t)(from / 8 | (to < sizeof d ? 0x2000 : 0)));
+        ip[8] = 64;
+        ip[9] = IP_PROTO_UDP;
+        store32(ip + 12, peer.w[3]);
+        store32(ip + 16, own.w[3]);
+        store16(ip + 10, cksum_finish(cksum_ip4_header(ip)));
+    }
+    memcpy(at, d + from, to - from);
+    kit_frame(&k, f, (uint32_t)(at - f) + to - from);
+}
+
+/* The one frame that was sent, an ICMP message; what it quotes. */
+static const uint8_t *quoted(uint8_t type, uint8_t code)
+{
+    assert_int_equal(k.sent_count, 1);
+    const uint8_t *f = k.sent[0].bytes, *icmp = f + (get_be16(f + 12) == ETH_TYPE_IP4 ? 34 : 54);
+    assert_int_equal(icmp[0], type);
+    assert_int_equal(icmp[1], code);
+    k.sent_count = k.sent_read = 0;
+    return icmp + 8;
+}
+
+static void what_came_in_fragments_is_refused_as_what_came_whole(void **state) /* RFC 1122 3.2.2.1, RFC 4443 3.1 */
+{
+    udp_close(open_connected(true, false)); /* gives us an address of IPv6 */
+    kit_pass(&k, 5 * NET_NS_PER_S);
+    k.sent_count = k.sent_read = 0;
+    piece(false, 0, 480, 1);
+    piece(false, 480, 1000, 1);
+    const uint8_t *ip = quoted(3, 3);
+    assert_int_equal(ip[0], 0x45);
+    assert_int_equal(get_be16(ip + 2), 1020);
+    assert_int_equal(get_be16(ip + 6), 0);
+    assert_int_equal(cksum_fold(cksum_ip4_header(ip)), 0xffff);
+    assert_int_equal(get_be16(ip + 22), 4444);
+    piece(true, 480, 1000, 2); /* the other way round */
+    piece(true, 0, 480, 2);
+    ip = quoted(1, 4);
+    assert_int_equal(ip[6], IP_PROTO_DSTOPTS);
+    assert_int_equal(get_be16(ip + 4), 1008);
+    assert_int_equal(ip[40], IP_PROTO_UDP); /* the fragment header is gone */
+    assert_int_equal(get_be16(ip + 50), 4444);
+}
+
+static void fragments_that_stay_alone_are_reported(void **state) /* RFC 1122 3.3.2, RFC 8200 4.5 */
+{
+    udp_close(open_connected(true, false));
+    kit_pass(&k, 5 * NET_NS_PER_S);
+    for (unsigned v6 = 0; v6 < 2; v6++) {
+        struct net_mac mac = { { 2, 0, 0, 0, 0, 2 } };
+        k.sent_count = k.sent_read = 0;
+        piece(v6, 480, 1000, 3);
+        kit_pass(&k, 31 * NET_NS_PER_S);
+        for (unsigned i = 0; i < k.sent_count; i++) /* nothing if the first part did not come; but neighbours are asked for */
+            assert_false(get_be16(k.sent[i].bytes + 12) == ETH_TYPE_IP4);
+        piece(v6, 0, 480, 4);
+        kit_pass(&k, 29 * NET_NS_PER_S);
+        struct net_addr peer4 = net_addr_v4(0x0a000002);
+        neigh_learn(k.ns, k.iface, v6 ? &peer6 : &peer4, &mac, true, true, true);
+        k.sent_count = k.sent_read = 0;
+        kit_pass(&k, 2 * NET_NS_PER_S);
+        const uint8_t *ip = quoted(v6 ? 3 : 11, 1);
+        assert_int_equal(ip[0] >> 4, v6 ? 6 : 4);
+        if (v6)
+            assert_int_equal(ip[40], IP_PROTO_FRAGMENT); /* as it came */
+        else
+            assert_int_equal(get_be16(ip + 6), 0x2000);
+    }
+}
+
+/* A datagram over IPv4 with options, from `from`. */
+static void with_options(uint32_t from, uint8_t kind, uint8_t bytes)
+{
+    uint8_t f[70] = { 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x47 }, *ip = f + 14;
+    put_be16(ip + 2, 36);
+    ip[8] = 64;
+    ip[9] = IP_PROTO_UDP;
+    put_be32(ip + 12, from);
+    put_be32(ip + 16, 0x0a000001);
+    memcpy(ip + 20, (uint8_t[]){ 1, 1, kind, bytes, 0, 0, 0, 0 }, 8);
+    store16(ip + 10, cksum_finish(cksum_add(0, ip, 28)));
+    put_be16(ip + 30, LOCAL_PORT);
+    put_be16(ip + 32, 8);
+    kit_frame(&k, f, 14 + 36);
+}
+
+static void broken_options_are_reported(void **state) /* RFC 1122 3.2.2.5 */
+{
+    struct udp_pcb *u = open_connected(false, false);
+    with_options(0x0a000002, 0x9a, 6);
+    assert_int_equal(u->received.count, 1);
+    with_options(0x0a000002, 0x9a, 7);
+    assert_int_equal(get_be32(quoted(12, 0) - 4), 22u << 24);
+    with_options(0x0a000002, 0x9a, 1);
+    assert_int_equal(get_be32(quoted(12, 0) - 4), 22u << 24);
+    with_options(0x0a000002, 131, 6); /* a source route is refused in silence: RFC 7126 */
+    assert_int_equal(k.sent_count, 0);
+    assert_int_equal(u->received.count, 1);
+    udp_close(u);
+}
+
+static void nobody_else_has_our_address(void **state) /* RFC 1122 3.2.1.3 */
+{
+    struct udp_pcb *u = open_connected(false, false);
+    with_options(0x0a000001, 0x9a, 6);
+    with_options(0, 0x9a, 6); /* who has none cannot know ours */
+    assert_int_equal(u->received.count, 0);
+    assert_int_equal(k.ns->counters.ip_not_ours, 2);
+    udp_close(u);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -248,6 +386,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_connection_hears_of_a_parameter_problem, setup, teardown),
         cmocka_unit_test_setup_teardown(an_error_is_forgotten_when_the_peer_answers, setup, teardown),
         cmocka_unit_test_setup_teardown(who_times_out_hears_what_icmp_said, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_came_in_fragments_is_refused_as_what_came_whole, setup, teardown),
+        cmocka_unit_test_setup_teardown(fragments_that_stay_alone_are_reported, setup, teardown),
+        cmocka_unit_test_setup_teardown(broken_options_are_reported, setup, teardown),
+        cmocka_unit_test_setup_teardown(nobody_else_has_our_address, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* IPv4 (RFC 791, RFC 1122 3). A host, never a router: nothing is forwarded. */
 #include "cokernel/net/cksum.h"
+#include "cokernel/net/icmp.h"
 #include "cokernel/net/mcast.h"
 #include "cokernel/net/stack.h"
 #include "cokernel/net/wire.h"
@@ -13,26 +14,40 @@
 #define IPOPT_LSRR 131u
 #define IPOPT_SSRR 137u
 
-/* RFC 7126: source routes are refused; everything else is skipped, if well formed. */
-static bool options_ok(const uint8_t *p, uint32_t n)
+#define OPTIONS_REFUSED (-2)
+
+/* RFC 7126: source routes are refused; everything else is skipped, if well formed. -1, OPTIONS_REFUSED, or the offset of what is wrong. */
+static int check_options(const uint8_t *options, uint32_t bytes)
 {
-    while (n) {
+    const uint8_t *p = options;
+    for (uint32_t n = bytes; n;) {
         if (p[0] == IPOPT_END)
-            return true;
+            break;
         if (p[0] == IPOPT_NOP) {
             p++;
             n--;
             continue;
         }
-        if (n < 2 || p[1] < 2 || p[1] > n || p[0] == IPOPT_LSRR || p[0] == IPOPT_SSRR)
-            return false;
+        if (n < 2 || p[1] < 2 || p[1] > n)
+            return (int)(p - options);
+        if (p[0] == IPOPT_LSRR || p[0] == IPOPT_SSRR)
+            return OPTIONS_REFUSED;
         n -= p[1];
         p += p[1];
     }
-    return true;
+    return -1;
 }
 
-/* 0.0.0.0 is a host that asks for its own. */
+static bool is_ours(const struct net_stack *ns, const struct net_addr *addr)
+{
+    for (const struct net_iface *i = ns->ifaces; i; i = i->next)
+        for (unsigned k = 0; k < i->addr_top; k++)
+            if (i->addrs[k].state >= IFADDR_PREFERRED && i->addrs[k].state <= IFADDR_DEPRECATED && net_addr_eq(&i->addrs[k].addr, addr))
+                return true;
+    return false;
+}
+
+/* 0.0.0.0 is a host that asks for its own. Nobody else on a link is us. */
 bool ip4_source_ok(struct net_iface *iface, const struct net_addr *src, uint8_t proto)
 {
     uint8_t first = src->b[12];
@@ -40,7 +55,7 @@ bool ip4_source_ok(struct net_iface *iface, const struct net_addr *src, uint8_t 
         return !iface->nic;
     if (first == 0)
         return proto == IP_PROTO_UDP || proto == IP_PROTO_IGMP;
-    return first < 224 && !net_iface_is_broadcast(iface, src);
+    return first < 224 && !net_iface_is_broadcast(iface, src) && (!iface->nic || !is_ours(iface->stack, src));
 }
 
 void ip4_input(struct net_iface *iface, struct pbuf *pb)
@@ -58,10 +73,6 @@ void ip4_input(struct net_iface *iface, struct pbuf *pb)
         goto drop;
     }
     pbuf_trim(pb, get_be16(h + 2)); /* Ethernet pads short frames */
-    if (net_unlikely(header > IP4_HEADER_BYTES) && !options_ok(h + IP4_HEADER_BYTES, header - IP4_HEADER_BYTES)) {
-        ns->counters.ip_bad_options++;
-        goto drop;
-    }
     rx.iface = iface;
     rx.pb = pb;
     rx.src = net_addr_v4_raw(load32(h + 12));
@@ -85,21 +96,36 @@ void ip4_input(struct net_iface *iface, struct pbuf *pb)
     }
     if (!ip4_source_ok(iface, &rx.src, rx.proto))
         goto not_ours;
+    if (net_unlikely(rx.src.b[12] == 0) && !rx.group && !iface->unconfigured) /* who has no address yet cannot know ours */
+        goto not_ours;
     if (pb->flags & PBUF_BROADCAST) {
         if (!rx.group) /* RFC 1122 3.3.6 */
             goto not_ours;
     }
     pbuf_drop(pb, header);
+    if (net_unlikely(header > IP4_HEADER_BYTES)) {
+        int bad = check_options(h + IP4_HEADER_BYTES, header - IP4_HEADER_BYTES);
+        if (bad != -1) {
+            ns->counters.ip_bad_options++;
+            if (bad >= 0 && !(get_be16(h + 6) & IP4_OFFSET_MASK)) /* RFC 1122 3.2.2.5; 3.2.2: only about first fragments */
+                icmp_complain(ns, &rx, ICMP_PARAMETER, 0, (IP4_HEADER_BYTES + (uint32_t)bad) << 24);
+            goto drop;
+        }
+    }
     uint16_t frag = get_be16(h + 6);
     if (net_unlikely(frag & (IP4_MF | IP4_OFFSET_MASK))) {
         struct frag_key key = { .src = rx.src, .dst = rx.dst, .id = get_be16(h + 4), .proto = rx.proto };
-        rx.pb = frag_add(ns, &key, pb, (frag & IP4_OFFSET_MASK) * 8u, frag & IP4_MF);
-        if (!rx.pb)
+        if (!frag_add(ns, &key, &rx, (frag & IP4_OFFSET_MASK) * 8u, frag & IP4_MF))
             return;
         rx.pb = pbuf_pull(rx.pb, net_min(rx.pb->total, 128u));
         if (!rx.pb)
             return;
-        rx.ip = NULL; /* what came last is not the header that ICMP should quote */
+        if (rx.ip) { /* as if it had come whole */
+            put_be16(rx.ip + 2, (uint16_t)(rx.ip_bytes + rx.pb->total));
+            put_be16(rx.ip + 6, 0);
+            store16(rx.ip + 10, 0);
+            store16(rx.ip + 10, cksum_finish(cksum_add(0, rx.ip, rx.ip_bytes)));
+        }
     }
     ip4_deliver(ns, &rx);
     return;

@@ -32,24 +32,6 @@ static int check_options(const uint8_t *p, uint32_t n, uint32_t *at)
     return 0;
 }
 
-static void parameter_problem(struct net_stack *ns, struct net_rx *rx, uint8_t code, uint32_t at)
-{
-    if (rx->group || net_addr_is_any(&rx->src) || net_addr_is_multicast(&rx->src) || !icmp_allowed(ns))
-        return;
-    struct pbuf *pb = pbuf_alloc_large(&ns->pools, PBUF_HEADROOM);
-    if (!pb)
-        return;
-    uint8_t *h = pbuf_extend(pb, 8);
-    h[0] = 4;
-    h[1] = code;
-    put_be32(h + 4, at);
-    uint32_t most = IP6_MIN_MTU - IP6_HEADER_BYTES - 8u; /* RFC 4443 2.4 c */
-    uint32_t headers = net_min(rx->ip_bytes, most), rest = net_min(rx->pb->total, most - headers);
-    net_copy(pbuf_extend(pb, headers), rx->ip, headers);
-    pbuf_copy_out(rx->pb, 0, pbuf_extend(pb, rest), rest);
-    icmp_send(ns, rx->iface, &rx->dst, &rx->src, 0, 0, pb);
-}
-
 static void deliver(struct net_stack *ns, struct net_rx *rx)
 {
     switch (rx->proto) {
@@ -71,28 +53,57 @@ static void deliver(struct net_stack *ns, struct net_rx *rx)
     pbuf_put(rx->pb);
 }
 
+/* The headers that ICMP quotes grow by one. room: UINT32_MAX if rx->ip lies in front of it anyway, else what fits behind. */
+static void quote_more(struct net_rx *rx, const uint8_t *header, uint32_t n, uint32_t *room)
+{
+    if (rx->ip && *room != UINT32_MAX) {
+        if (n > *room) {
+            rx->ip = NULL;
+        } else {
+            net_copy(rx->ip + rx->ip_bytes, header, n);
+            *room -= n;
+        }
+    }
+    rx->ip_bytes += n;
+}
+
 /* False: the packet is gone. */
-static bool fragment_header(struct net_stack *ns, struct net_rx *rx)
+static bool fragment_header(struct net_stack *ns, struct net_rx *rx, uint32_t *room)
 {
     const uint8_t *h = rx->pb->data;
     uint32_t offset = get_be16(h + 2) & 0xfff8u;
     bool more = h[3] & 1;
     uint8_t next = h[0];
     struct frag_key key = { .src = rx->src, .dst = rx->dst, .id = get_be32(h + 4), .proto = next };
+    quote_more(rx, h, 8, room);
     pbuf_drop(rx->pb, 8);
     rx->proto = next;
-    rx->ip_bytes += 8;
     if (!offset && !more) /* atomic: RFC 6946, on its own */
         return true;
-    rx->pb = frag_add(ns, &key, rx->pb, offset, more);
-    if (rx->pb)
-        rx->pb = pbuf_pull(rx->pb, net_min(rx->pb->total, 128u));
-    rx->ip = NULL;
-    return rx->pb != NULL;
+    if (!frag_add(ns, &key, rx, offset, more))
+        return false;
+    rx->pb = pbuf_pull(rx->pb, net_min(rx->pb->total, 128u));
+    if (!rx->pb)
+        return false;
+    if (rx->ip) { /* as if it had come whole: RFC 8200 4.5 */
+        uint32_t next_at = 6, at = IP6_HEADER_BYTES;
+        for (uint8_t kind = rx->ip[6]; at + 8 < rx->ip_bytes;) { /* the fragment header is the last */
+            uint32_t n = kind == IP_PROTO_FRAGMENT ? 8 : (rx->ip[at + 1] + 1u) * 8;
+            kind = rx->ip[at];
+            next_at = at;
+            at += n;
+        }
+        rx->ip[next_at] = next;
+        rx->ip_bytes -= 8;
+        put_be16(rx->ip + 4, (uint16_t)(rx->ip_bytes - IP6_HEADER_BYTES + rx->pb->total));
+        *room = FRAG_HEAD_BYTES - rx->ip_bytes;
+    }
+    return true;
 }
 
 static void walk(struct net_stack *ns, struct net_rx *rx)
 {
+    uint32_t room = UINT32_MAX;
     for (unsigned count = 0;; count++) {
         struct pbuf *pb = rx->pb;
         uint32_t at = 0;
@@ -116,14 +127,14 @@ static void walk(struct net_stack *ns, struct net_rx *rx)
             }
             if (bad) {
                 ns->counters.ip_bad_options++;
-                if (bad > 0 && rx->ip)
-                    parameter_problem(ns, rx, bad == 2 ? 2 : 0, rx->ip_bytes + at);
+                if (bad > 0)
+                    icmp_complain(ns, rx, 4, bad == 2 ? 2 : 0, rx->ip_bytes + at);
                 pbuf_put(pb);
                 return;
             }
             rx->proto = h[0];
+            quote_more(rx, h, n, &room);
             pbuf_drop(pb, n);
-            rx->ip_bytes += n;
             break;
         }
         case IP_PROTO_FRAGMENT:
@@ -132,7 +143,7 @@ static void walk(struct net_stack *ns, struct net_rx *rx)
                 pbuf_put(pb);
                 return;
             }
-            if (!fragment_header(ns, rx))
+            if (!fragment_header(ns, rx, &room))
                 return;
             break;
         default:

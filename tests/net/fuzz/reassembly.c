@@ -30,8 +30,12 @@ static void one(struct net_stack *ns, const uint8_t *p)
     for (uint32_t i = 0; i < n; i++)
         bytes[i] = byte_at(id, offset + i);
     struct pbuf *pb = pbuf_copy_in(net_stack_pools(ns), bytes, n, 0);
-    if (!pb || !(pb = frag_add(ns, &key, pb, offset, p[0] & 0x40)))
+    uint8_t head[FRAG_HEAD_BYTES + 8] = { (uint8_t)id, (uint8_t)(p[1] >> 6) }; /* sometimes more than fits */
+    struct net_rx rx = { .iface = ns->loopback, .pb = pb, .src = key.src, .dst = key.dst, .ip = head, .ip_bytes = p[1] >> 6 ? 20 : sizeof head, .proto = key.proto };
+    if (!pb || !frag_add(ns, &key, &rx, offset, p[0] & 0x40))
         return;
+    pb = rx.pb;
+    assert(!rx.ip || (rx.ip_bytes == 20 && rx.ip[0] == id));
     assert(pb->total <= 65535);
     uint32_t at = 0;
     for (const struct pbuf *q = pb; q; q = q->next)
