@@ -337,7 +337,8 @@ struct tcp_timewait {
     struct net_stack *ns;
     uint32_t snd_nxt, rcv_nxt, ts_recent, ts_offset, rcv_wnd;
     uint8_t ts_ok;
-    uint64_t ack_ns;
+    uint8_t answered;     /* something, since it began */
+    uint64_t ack_ns;      /* or when it began */
 };
 
 /* A segment that belongs to no pcb, or carries no queued data. */

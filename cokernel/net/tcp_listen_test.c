@@ -145,6 +145,27 @@ static void time_wait_answers_a_repeated_fin_and_ignores_resets(void **state) /*
     assert_int_equal(k.ns->timewait_count, 0);
 }
 
+static void time_wait_answers_what_does_not_fit_at_a_limited_rate(void **state) /* RFC 9293 3.10.7.4 */
+{
+    struct kit_seg s, probe = { .flags = TCP_ACK, .seq = 0, .wnd = 512, .ts = true };
+    into_time_wait();
+    probe.seq = k.snd; /* the FIN's place */
+    probe.ack = k.rcv + 1;
+    probe.tsval = ++k.tsval;
+    k.sent_read = k.sent_count;
+    for (unsigned i = 0; i < 10; i++)
+        kit_send(&k, probe);
+    assert_int_equal(kit_last(&k, &s), 1);
+    assert_true(s.flags == TCP_ACK && s.ack == k.snd + 1);
+    kit_pass(&k, NET_NS_PER_S);
+    kit_send(&k, probe);
+    assert_int_equal(kit_last(&k, &s), 1);
+    kit_pass(&k, NET_NS_PER_S);
+    probe.seq++; /* nothing but an ACK of everything */
+    kit_send(&k, probe);
+    assert_int_equal(kit_last(&k, &s), 0);
+}
+
 static void time_wait_gives_way_to_a_newer_connection(void **state) /* RFC 6191 */
 {
     struct kit_seg s;
@@ -160,6 +181,20 @@ static void time_wait_gives_way_to_a_newer_connection(void **state) /* RFC 6191 
     assert_int_equal(kit_last(&k, &s), 1);
     assert_int_equal(s.flags, TCP_SYN | TCP_ACK);
     assert_int_equal(k.ns->timewait_count, 0);
+}
+
+static void time_wait_gives_way_to_nothing_where_nobody_listens(void **state) /* RFC 6191 2 */
+{
+    struct kit_seg s;
+    into_time_wait();
+    tcp_listener_close(k.listener);
+    struct kit_seg fresh = syn(KIT_PEER_PORT, k.snd + 5000);
+    fresh.tsval = k.tsval + 1000;
+    k.sent_read = k.sent_count;
+    kit_send(&k, fresh);
+    assert_int_equal(kit_last(&k, &s), 1);
+    assert_int_equal(s.flags, TCP_ACK);
+    assert_int_equal(k.ns->timewait_count, 1);
 }
 
 static void what_nobody_accepted_has_no_events(void **state)
@@ -275,7 +310,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_old_cookie_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_full_accept_queue_drops_and_recovers, setup, teardown),
         cmocka_unit_test_setup_teardown(time_wait_answers_a_repeated_fin_and_ignores_resets, setup, teardown),
+        cmocka_unit_test_setup_teardown(time_wait_answers_what_does_not_fit_at_a_limited_rate, setup, teardown),
         cmocka_unit_test_setup_teardown(time_wait_gives_way_to_a_newer_connection, setup, teardown),
+        cmocka_unit_test_setup_teardown(time_wait_gives_way_to_nothing_where_nobody_listens, setup, teardown),
         cmocka_unit_test_setup_teardown(what_nobody_accepted_has_no_events, setup, teardown),
         cmocka_unit_test_setup_teardown(data_that_begins_below_the_window_finishes_the_handshake_too, setup, teardown),
         cmocka_unit_test_setup_teardown(listeners_side_by_side_share_connections_out, setup, teardown),

@@ -48,6 +48,7 @@ static void ack(struct tcp_timewait *tw)
     struct tcp_out out = { .seq = tw->snd_nxt, .ack = tw->rcv_nxt, .wnd = net_min(tw->rcv_wnd, 65535u), .flags = TCP_ACK, .ts_ok = tw->ts_ok,
                            .tsval = tcp_ts_now(ns, tw->ts_offset), .tsecr = tw->ts_recent };
     tw->ack_ns = ns->now_ns;
+    tw->answered = 1;
     tcp_send_raw(ns, &tw->flow.key, &out);
 }
 
@@ -59,8 +60,8 @@ bool tcp_timewait_input(struct tcp_timewait *tw, struct tcp_in *in)
     if (in->flags & TCP_RST)
         return false; /* RFC 1337 3: no assassination */
     if ((in->flags & TCP_SYN) && !(in->flags & TCP_ACK)) {
-        /* RFC 6191 2, RFC 1122 4.2.2.13: clearly a new connection. */
-        if (newer_ts || (!old_ts && seq_gt(in->seq, tw->rcv_nxt))) {
+        /* RFC 6191 2, RFC 1122 4.2.2.13: clearly a new connection, if there is who takes it. */
+        if ((newer_ts || (!old_ts && seq_gt(in->seq, tw->rcv_nxt))) && tcp_find_listener(ns, &tw->flow.key, in->hash)) {
             ns->counters.tcp_timewait_reused++;
             tcp_timewait_drop(tw);
             return true;
@@ -71,8 +72,9 @@ bool tcp_timewait_input(struct tcp_timewait *tw, struct tcp_in *in)
         ack(tw);
         return false;
     }
-    /* Anything else that is not a plain ACK of everything is answered, but not for ever. */
-    if ((in->len || (in->flags & (TCP_SYN | TCP_FIN)) || in->ack != tw->snd_nxt) && ns->now_ns - tw->ack_ns > ACK_INTERVAL_NS)
+    /* Anything else that is not a plain ACK of everything in its place is answered (RFC 9293 3.10.7.4), but not for ever. */
+    bool plain = !in->len && !(in->flags & (TCP_SYN | TCP_FIN)) && in->ack == tw->snd_nxt && in->seq == tw->rcv_nxt;
+    if (!plain && (!tw->answered || ns->now_ns - tw->ack_ns > ACK_INTERVAL_NS))
         ack(tw);
     return false;
 }
