@@ -9,22 +9,26 @@
 #include "tests/net/diff/linux.h"
 #include "tests/net/diff/worlds.h"
 
-void accept_all(void)
+static void accept_linux(int listener)
 {
-    struct sockaddr_in from;
+    struct sockaddr_in6 from; /* of either family: the port is in the same place */
     socklen_t n = sizeof from;
-    for (int fd; (fd = accept4(listen_fd, (struct sockaddr *)&from, &n, SOCK_NONBLOCK)) >= 0; n = sizeof from) {
-        struct script *s = script_of(ntohs(from.sin_port), PORT);
-        if (!s || s->fd >= 0) {
+    for (int fd; (fd = accept4(listener, (struct sockaddr *)&from, &n, SOCK_NONBLOCK)) >= 0; n = sizeof from) {
+        struct script *s = script_of(ntohs(from.sin6_port));
+        if (!s || s->fd >= 0 || s->active || s->udp) {
             close(fd);
             continue;
         }
         s->fd = fd;
         s->seen[LINUX].accepted = true;
     }
-    for (struct tcp_pcb *pcb; (pcb = tcp_accept(own.listener));) {
-        struct script *s = script_of(pcb->flow.key.remote_port, PORT);
-        if (!s || s->pcb) {
+}
+
+static void accept_own(struct tcp_listener *listener)
+{
+    for (struct tcp_pcb *pcb; (pcb = tcp_accept(listener));) {
+        struct script *s = script_of(pcb->flow.key.remote_port);
+        if (!s || s->pcb || s->active || s->udp) {
             tcp_abort(pcb);
             continue;
         }
@@ -33,16 +37,26 @@ void accept_all(void)
     }
 }
 
+void accept_all(void)
+{
+    for (unsigned k = 0; k < 2; k++) {
+        accept_linux(listen_fds[k]);
+        accept_own(own.listeners[k]);
+    }
+}
+
 void connect_both(struct script *s)
 {
-    struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(PEER_PORT) }, from = { .sin_family = AF_INET, .sin_port = htons(s->port) };
-    struct tcp_connect how = { .remote = net_addr_v4(0x0a090002), .remote_port = PEER_PORT, .local_port = s->port };
+    struct sockaddr_storage to, from;
+    struct tcp_connect how = { .remote = address_of_peer(s), .remote_port = PEER_PORT, .local_port = s->port };
+    socklen_t n = diff_sockaddr(&to, &how.remote, PEER_PORT, false);
+    struct net_addr us = address_of_us(s);
     int err;
-    inet_pton(AF_INET, "10.9.0.2", &to.sin_addr);
-    s->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    if (diff_linux_reno(s->fd) < 0 || bind(s->fd, (struct sockaddr *)&from, sizeof from) < 0)
+    diff_sockaddr(&from, &us, s->port, false);
+    s->fd = socket(to.ss_family, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    if (diff_linux_reno(s->fd) < 0 || bind(s->fd, (struct sockaddr *)&from, n) < 0)
         die("a socket");
-    s->seen[LINUX].result = connect(s->fd, (struct sockaddr *)&to, sizeof to) < 0 && errno != EINPROGRESS ? -errno : 0;
+    s->seen[LINUX].result = connect(s->fd, (struct sockaddr *)&to, n) < 0 && errno != EINPROGRESS ? -errno : 0;
     s->pcb = tcp_connect(own.ns, &how, &err);
     s->seen[OWN].result = err;
     if (s->pcb)
@@ -51,6 +65,20 @@ void connect_both(struct script *s)
 
 bool both_open(const struct script *s) { return s->fd >= 0 && s->pcb; }
 
+/* As sockets have it, which stand above: the error that ended a connection is told once, then there is what comes after it. */
+static int64_t told_once(struct script *s, int64_t result, int64_t after)
+{
+    struct tcp_conn_info info;
+    if (result >= 0 || !s->pcb->ep.error || result != -s->pcb->ep.error)
+        return result;
+    tcp_info(s->pcb, &info);
+    if (info.state != TCP_CLOSED)
+        return result;
+    bool again = s->told;
+    s->told = true;
+    return again ? after : result;
+}
+
 void write_both(struct script *s, uint32_t n)
 {
     uint8_t buf[4096];
@@ -58,7 +86,7 @@ void write_both(struct script *s, uint32_t n)
         buf[k] = pattern(s->written + k);
     ssize_t a = send(s->fd, buf, n, MSG_NOSIGNAL);
     s->seen[LINUX].result = a < 0 ? -errno : a;
-    s->seen[OWN].result = tcp_write(s->pcb, buf, n);
+    s->seen[OWN].result = told_once(s, tcp_write(s->pcb, buf, n), -NET_EPIPE);
     if (a > 0 && s->seen[OWN].result == a)
         s->written += (uint32_t)a;
 }
@@ -68,7 +96,7 @@ void read_both(struct script *s, uint32_t n)
     uint8_t a[8192], b[8192];
     ssize_t got = recv(s->fd, a, n, 0);
     s->seen[LINUX].result = got < 0 ? -errno : got;
-    s->seen[OWN].result = tcp_read(s->pcb, b, n);
+    s->seen[OWN].result = told_once(s, tcp_read(s->pcb, b, n), 0);
     if (got > 0 && s->seen[OWN].result == got && memcmp(a, b, (size_t)got) != 0)
         s->seen[OWN].wrong++;
 }
@@ -92,4 +120,19 @@ void close_both(struct script *s, bool abort)
     s->fd = -1;
     s->pcb = NULL;
     s->closed = true;
+}
+
+void error_both(struct script *s)
+{
+    int e = 0;
+    socklen_t n = sizeof e;
+    getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &e, &n);
+    s->seen[LINUX].result = e;
+    s->seen[OWN].result = s->told ? 0 : s->pcb->ep.error;
+    struct tcp_conn_info info;
+    tcp_info(s->pcb, &info);
+    if (info.state == TCP_CLOSED)
+        s->told = s->pcb->ep.error;
+    else
+        s->pcb->ep.error = 0;
 }

@@ -3,11 +3,12 @@
  * net-diff FIRST-SEED COUNT [-v]: the same packets and calls to Linux and to the stack, compared.
  *
  * Linux is a TAP device and sockets in a network namespace of this process's own; the stack runs in
- * this process by the same clock. The peer, which writes segments by hand, is the program itself.
- * A seed is a script for one connection; many run side by side, a step at a time. After each step is
- * compared what a peer sees (how far has it sent and acknowledged, options, FIN, resets and their
- * numbers, whether it answers at all) and what a user sees (results of calls, the state, the error),
- * relative to initial sequence numbers. What was sent again, windows and ACK timing are not compared.
+ * this process by the same clock. The peer, which writes its packets by hand, is the program itself.
+ * A seed is a script for one connection or one UDP socket, over IPv4 or IPv6; many run side by side,
+ * a step at a time. After each step is compared what a peer sees (of TCP: how far has it sent and
+ * acknowledged, options, FIN, resets and their numbers, whether it answers at all, relative to initial
+ * sequence numbers; of UDP and ICMP: every byte) and what a user sees (results of calls, the state, the
+ * error). What was sent again, windows and ACK timing are not compared.
  * Differences that are meant stand in known.c with their reasons.
  */
 #include <poll.h>
@@ -46,6 +47,12 @@ static const char *difference(struct script *s)
     const struct seen *a = &s->seen[LINUX], *b = &s->seen[OWN];
     if (a->wrong || b->wrong)
         return "bytes";
+    if (a->icmps != b->icmps)
+        return "icmp";
+    if (a->datagrams != b->datagrams)
+        return "datagrams";
+    if (a->sum != b->sum)
+        return "what they hold";
     if (a->syn != b->syn)
         return "syn";
     if (a->options != b->options || a->mss != b->mss)
@@ -84,7 +91,8 @@ static void differ(struct script *s, unsigned at, const char *field)
     char text[120];
     const struct seen *a = &s->seen[LINUX], *b = &s->seen[OWN];
     const char *reason = known_reason(s, field);
-    snprintf(text, sizeof text, "%s, after \"%s\"%s", field, s->what, s->closed ? ", closed" : "");
+    snprintf(text, sizeof text, "%s%s: %s, after \"%s\"%s%s%s", s->udp ? "udp" : "tcp", s->v6 ? "6" : "4", field, s->what, *s->around ? ", " : "", s->around,
+             s->closed ? ", closed" : s->udp && s->connected ? ", connected" : "");
     unsigned k = 0;
     while (k < tally_count && (strcmp(tally[k].text, text) != 0 || tally[k].reason != reason))
         k++;
@@ -100,27 +108,35 @@ static void differ(struct script *s, unsigned at, const char *field)
         suspects[suspect_count++] = s->seed;
     if (verbose || !reason)
         printf("seed %llu step %u %s (Linux / stack): state %u/%u sent %u/%u acked %u/%u rst %u/%u (%x %u %u / %x %u %u) result %lld/%lld answers %u/%u "
-               "fin %u/%u options %x,%u/%x,%u\n", (unsigned long long)s->seed, at, text, a->state, b->state, a->sent, b->sent, a->acked, b->acked, a->rst, b->rst,
+               "fin %u/%u options %x,%u/%x,%u icmp %u/%u datagrams %u/%u\n", (unsigned long long)s->seed, at, text, a->state, b->state, a->sent, b->sent, a->acked, b->acked, a->rst, b->rst,
                a->rst_flags, a->rst_seq, a->rst_ack, b->rst_flags, b->rst_seq, b->rst_ack, (long long)a->result, (long long)b->result, a->answers, b->answers,
-               a->fin, b->fin, a->options, a->mss, b->options, b->mss);
+               a->fin, b->fin, a->options, a->mss, b->options, b->mss, a->icmps, b->icmps, a->datagrams, b->datagrams);
     s->over = true;
 }
 
 static void begin(struct script *s, uint64_t seed)
 {
-    static const uint16_t sizes[] = { 1460, 1460, 1460, 536, 1000, 40 };
-    *s = (struct script){ .seed = seed, .rng = seed * 0xd6e8feb86659fd93ull, .fd = -1, .peer_next = 1, .peer_acked = 1, .tsval = 1000000, .what = "" };
+    static const uint16_t sizes4[] = { 1460, 1460, 1460, 536, 1000, 40 }, sizes6[] = { 1440, 1440, 1440, 1220, 1000, 40 };
+    *s = (struct script){ .seed = seed, .rng = seed * 0xd6e8feb86659fd93ull, .fd = -1, .peer_next = 1, .peer_acked = 1, .tsval = 1000000, .what = "", .around = "", .icmp = -1 };
+    unsigned family = below(s, 4);
     s->port = next_port;
     next_port = next_port == 30000 ? 1024 : next_port + 1;
     if (next_port == PEER_PORT)
         next_port++;
+    s->udp = family & 1;
+    s->v6 = family & 2;
+    s->dual = s->udp && !s->v6 && chance(s, 30);
     s->options = chance(s, 70) ? 15 : (uint8_t)below(s, 16);
-    s->mss = s->options & 1 ? sizes[below(s, 6)] : TCP_MSS_DEFAULT4;
-    s->active = chance(s, 30);
+    s->mss = s->options & 1 ? (s->v6 ? sizes6 : sizes4)[below(s, 6)] : s->v6 ? TCP_MSS_DEFAULT6 : TCP_MSS_DEFAULT4;
+    s->active = !s->udp && chance(s, 30);
 }
 
 static void finish(struct script *s)
 {
+    if (s->udp) {
+        udp_finish(s);
+        return;
+    }
     for (enum world w = 0; w < WORLDS; w++) /* nothing of it shall go on */
         if (s->seen[w].have_iss)
             put_segment(s, w, &(struct segment){ .flags = TCP_RST | TCP_ACK, .seq = s->seen[w].acked ? s->seen[w].acked : s->peer_next, .ack = s->seen[w].sent, .no_ts = true });
@@ -163,6 +179,7 @@ static bool look(bool last, unsigned at)
 static void run_batch(uint64_t first, unsigned count)
 {
     script_count = count;
+    own_router_is_there();
     for (unsigned k = 0; k < count; k++)
         begin(&scripts[k], first + k);
     for (unsigned at = 0; at < STEPS; at++) {

@@ -5,6 +5,7 @@
 
 #include "cokernel/net/cksum.h"
 #include "cokernel/net/tcp_internal.h"
+#include "cokernel/net/udp.h"
 #include "cokernel/net/wire.h"
 
 enum world { LINUX, OWN, WORLDS };
@@ -21,18 +22,27 @@ struct seen { /* sequence numbers from the initial ones on */
     unsigned answers;         /* segments in this step */
     unsigned wrong;           /* bytes */
     int64_t result;           /* of this step's call */
+    /* Messages of ICMP and UDP that the peer got, and a sum over their bytes and these bytes' places, however they were cut. */
+    unsigned icmps, datagrams;
+    uint64_t sum;
 };
 
 struct script {
     uint64_t seed, rng;
-    uint16_t port, mss;       /* the peer's, or ours if active */
+    bool udp, v6;
+    uint16_t port, mss;       /* the port is the peer's, or ours if active or UDP; the peer's address is made of it */
     uint8_t options;          /* the peer's */
     bool active;              /* a call opens it */
     bool over, closed, peer_fin;
     bool probing;             /* this step asks for an answer that is no acknowledgement of news */
     bool fin_seen;            /* the peer has sent one, in its place or not */
+    uint32_t fin_at;          /* if so: where */
+    bool beyond_fin;          /* and has sent something behind it, or another */
     bool shut;                /* the peer has closed its window once */
     bool answered;            /* a step had an answer that acknowledged nothing: from now on limits count */
+    bool told;                /* the error that ended the connection */
+    bool ask;                 /* for the error, next */
+    int icmp;                 /* kind of the last ICMP error about this connection, or -1 */
     uint32_t acked_before;    /* this step */
     unsigned waited;          /* steps for which something of ours has been unacknowledged */
     unsigned phase;           /* of the handshake */
@@ -40,12 +50,27 @@ struct script {
     const char *what;
     int fd;
     struct tcp_pcb *pcb;
+    /* UDP */
+    struct udp_pcb *udp_pcb;
+    bool dual;                /* a socket of IPv6 and a peer of IPv4 */
+    bool connected;
+    const char *around;       /* what was unusual around the last packet; "": nothing */
+    bool nobody;              /* the peer has sent a datagram from :: */
+    bool padded;              /* behind LONG_PADDING */
+    bool frag_time;           /* the last ICMP error over IPv4 was that fragments did not come together */
+    bool jumbo;               /* the peer has sent a datagram that says it has no length, over IPv6 */
+    bool syn_icmp;            /* an ICMP error came while it was being opened that need not last */
+    uint16_t ip_id;
     struct seen seen[WORLDS];
 };
 
 struct segment { uint16_t flags, wnd; uint32_t seq, ack, len; uint8_t corrupt; bool old_ts, no_ts, closed_port; };
 
 static inline uint8_t pattern(uint32_t at) { return (uint8_t)(at * 167 + (at >> 8)); }
+
+#define LONG_PADDING "padding of more than 7 bytes"
+#define END_OF_OPTIONS "an end of options"
+#define NO_LENGTH "a datagram of no length"
 
 /* Why this difference is meant; NULL: it is not. */
 const char *known_reason(const struct script *s, const char *field);

@@ -6,6 +6,20 @@
 
 static bool is(const char *a, const char *b) { return strcmp(a, b) == 0; }
 
+static const char *about_udp(const struct script *s, const char *field)
+{
+    bool received = is(field, "result") && is(s->what, "receive");
+    if (s->jumbo && (received || is(s->what, NO_LENGTH)))
+        return "Linux takes UDP over IPv6 that says it has no length; that is for jumbograms (RFC 2675 4)";
+    if (s->nobody && received)
+        return "Linux takes datagrams from ::, which is nobody's address (RFC 4291 2.5.2)";
+    if (s->padded && (received || is(s->around, LONG_PADDING)))
+        return "Linux drops what has more padding than aligns anything (RFC 4942 2.1.9.5 leaves it open)";
+    if (is(s->around, END_OF_OPTIONS) && is(field, "what they hold"))
+        return "Linux clears what follows the end of options, in what ICMP quotes as well";
+    return NULL;
+}
+
 static const char *about_sending(const struct script *s, const struct seen *a, const struct seen *b)
 {
     if (s->shut)
@@ -13,7 +27,7 @@ static const char *about_sending(const struct script *s, const struct seen *a, c
     if (b->sent == a->sent + 1 && b->fin && !a->fin)
         return "a FIN without data does not wait for the congestion window";
     if (!(s->options & 2)) /* then the peer's 500 are 500 bytes */
-        return "a small part of the largest window is used after a while (RFC 9293 3.8.6.2.1), in Linux at once";
+        return "a small part of the largest window is used after a while (RFC 9293 3.8.6.2.1), in Linux by what fits or by the probe timer";
     uint32_t less = net_min(a->sent, b->sent);
     if (s->active && b->syn & 2)
         return "both opened at once: a FIN goes after the handshake (RFC 9293 3.10.4)";
@@ -24,8 +38,6 @@ static const char *about_sending(const struct script *s, const struct seen *a, c
 
 static const char *about_results(const struct script *s, const struct seen *b)
 {
-    if (b->state == TCP_CLOSED && b->result < 0 && s->pcb && b->result == -s->pcb->ep.error)
-        return "the error stays; that sockets tell it once is for what stands above";
     if (is(s->what, "write") && (b->state == TCP_SYN_SENT || b->state == TCP_SYN_RCVD))
         return "what is written before the handshake is done is queued";
     return NULL;
@@ -35,21 +47,31 @@ const char *known_reason(const struct script *s, const char *field)
 {
     const struct seen *a = &s->seen[LINUX], *b = &s->seen[OWN];
     const char *why = NULL;
+    if (s->udp)
+        return about_udp(s, field);
+    if (s->syn_icmp && a->state == TCP_CLOSED && b->state == TCP_SYN_SENT && is(field, "state"))
+        return "Linux ends an attempt to connect for any ICMP error, the stack for none that may pass (RFC 1122 4.2.3.9)";
+    if (s->frag_time && is(field, "result") && is(s->what, "error") && b->result == NET_EHOSTUNREACH && !a->result)
+        return "Linux does not tell of fragments that did not come together (RFC 1122 3.2.2.4)";
+    if (s->syn_icmp && is(field, "options") && a->options == b->options && a->mss < b->mss)
+        return "Linux announces an MSS by the path's MTU, the stack by the interface's (RFC 6691 2)";
     if (is(field, "sent") || is(field, "fin"))
         why = about_sending(s, a, b);
     if (is(field, "result"))
         why = about_results(s, b);
     if (why)
         return why;
-    if (s->fin_seen && (is(field, "answered") || is(field, "reset") || is(field, "state") || is(field, "acknowledged")))
+    if (s->beyond_fin && (is(field, "answered") || is(field, "reset") || is(field, "state") || is(field, "acknowledged")))
         return "behind its own FIN a peer has nothing to say: Linux resets data and takes or ignores more FINs, the stack acknowledges again";
     if (is(field, "acknowledged") && is(s->what, "very old ack") && a->acked > b->acked)
         return "Linux's fast path does not look at how old an ACK is (RFC 5961 5.2)";
     if (s->active && b->syn & 2 && (is(field, "answered") || is(field, "state")))
         return "both opened at once: a FIN goes after the handshake, and a SYN again has the SYN-ACK again";
-    if (s->closed && b->fin && (is(field, "reset") || is(field, "answered")))
+    if (s->closed && b->fin && s->peer_acked == b->sent && (is(field, "reset") || is(field, "answered")))
         return "Linux keeps less of an orphan in FIN-WAIT-2: what does not fit it resets or ignores; the stack challenges it (RFC 5961)";
-    if (is(field, "answered") && (s->answered || a->state == TCP_CLOSED))
+    if (is(field, "answered") && is(s->what, "ack of what was not sent") && s->fin_seen && a->state == TCP_CLOSED && b->answers)
+        return "in TIME-WAIT Linux does not look at what an ACK acknowledges";
+    if (is(field, "answered") && s->answered)
         return "the limits on such answers count differently (RFC 5961 7 leaves them open)";
     return NULL;
 }

@@ -14,6 +14,19 @@ uint32_t below(struct script *s, uint32_t n)
 }
 bool chance(struct script *s, uint32_t percent) { return below(s, 100) < percent; }
 
+/* An ICMP error about the connection: what it quotes begins at seq. */
+static void icmp_step(struct script *s, uint32_t seq)
+{
+    struct quote q = { .proto = IP_PROTO_TCP, .from_port = s->active ? s->port : PORT, .to_port = s->active ? PEER_PORT : s->port, .seq = seq };
+    q.to_port += chance(s, 10);
+    s->icmp = (int)below(s, error_count());
+    s->what = error_name((unsigned)s->icmp);
+    s->syn_icmp |= s->active && s->phase < 2 && !seq && q.to_port == PEER_PORT && !error_is_hard(s, (unsigned)s->icmp);
+    s->frag_time = !s->v6 && error_is_frag_time((unsigned)s->icmp);
+    error_to_both(s, (unsigned)s->icmp, &q);
+    s->ask = chance(s, 60);
+}
+
 static void passive_open(struct script *s)
 {
     if (s->phase == 0) {
@@ -50,8 +63,12 @@ static void active_open(struct script *s)
         connect_both(s);
         s->what = "connect";
     } else {
-        static const char *const names[] = { "syn-ack", "syn-ack of another number", "reset in syn-sent", "reset of another number", "syn, both at once", "ack without syn" };
-        unsigned k = chance(s, 80) ? 0 : below(s, 6);
+        static const char *const names[] = { "syn-ack", "syn-ack of another number", "reset in syn-sent", "reset of another number", "syn, both at once", "ack without syn", "icmp" };
+        unsigned k = chance(s, 75) ? 0 : below(s, 7);
+        if (k == 6) { /* about the SYN, or what is not in flight */
+            icmp_step(s, chance(s, 80) ? 0 : 70000);
+            return;
+        }
         struct segment g = { .flags = TCP_SYN | TCP_ACK, .seq = 0, .ack = 1, .wnd = 60000 };
         g.ack += k == 1 || k == 3 ? 5 : 0;
         if (k == 2 || k == 3)
@@ -76,6 +93,7 @@ static void peer_step(struct script *s)
         { "syn below the window", 3 }, { "ack of what was not sent", 4 }, { "very old ack", 3 }, { "keepalive probe", 4 }, { "probe with a byte", 3 },
         { "corrupt data", 3 }, { "data with an old time stamp", 4 }, { "data without time stamp", 3 }, { "no flags", 3 }, { "window 0", 3 }, { "push without data", 2 },
         { "syn-ack in the window", 3 }, { "fin behind a gap", 3 }, { "data without ack flag", 3 }, { "data with fin, again", 3 }, { "ack of a part", 5 },
+        { "icmp", 3 },
     };
     unsigned total = 0, k = 0;
     for (unsigned i = 0; i < sizeof kinds / sizeof *kinds; i++)
@@ -84,6 +102,10 @@ static void peer_step(struct script *s)
         at -= kinds[k].weight;
     uint32_t sent = s->seen[LINUX].sent, n = 1 + below(s, chance(s, 70) ? 300 : 1400), ack = s->peer_acked;
     struct segment g = { .flags = TCP_ACK, .seq = s->peer_next, .ack = ack, .wnd = 500 };
+    if (k == 28) { /* about what has been acknowledged, or will be sent */
+        icmp_step(s, chance(s, 50) ? ack - 1 - below(s, 1000) : sent + 1 + below(s, 1000));
+        return;
+    }
     bool fin = false;
     s->what = kinds[k].name;
     switch (k) {
@@ -130,8 +152,11 @@ static void peer_step(struct script *s)
 
 static void call_step(struct script *s)
 {
-    unsigned k = below(s, 20);
-    if (k < 8) {
+    unsigned k = below(s, 21);
+    if (k == 20) {
+        error_both(s);
+        s->what = "error";
+    } else if (k < 8) {
         write_both(s, 1 + below(s, chance(s, 70) ? 200 : 3000));
         s->what = "write";
     } else if (k < 16) {
@@ -152,13 +177,26 @@ void step(struct script *s)
         s->seen[w].answers = 0;
         s->seen[w].result = 0;
     }
+    if (s->udp) {
+        udp_step(s);
+        own_run();
+        return;
+    }
     s->probing = false;
+    bool ask = s->ask && both_open(s);
+    s->ask = false;
+    s->icmp = -1;
     if (s->seen[LINUX].acked == s->seen[OWN].acked && s->seen[LINUX].acked - s->peer_next < FAR) /* a gap was filled */
         s->peer_next = s->seen[LINUX].acked;
     s->acked_before = s->seen[LINUX].acked;
     bool waits = s->seen[LINUX].sent > s->peer_acked && s->phase >= 2;
     s->waited = waits ? s->waited + 1 : 0;
-    if (s->waited > 0) { /* before timeouts, which would mix timing into everything */
+    if (ask) {
+        error_both(s);
+        s->what = "error";
+    } else if (s->waited == 1 && chance(s, 30)) {
+        icmp_step(s, chance(s, 80) ? s->peer_acked : s->peer_acked - 2000000);
+    } else if (s->waited > 0) { /* before timeouts, which would mix timing into everything */
         send_both(s, (struct segment){ .flags = TCP_ACK, .seq = s->peer_next, .ack = s->seen[LINUX].sent, .wnd = 500 });
         s->peer_acked = s->seen[LINUX].sent;
         s->what = "ack in time";

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The peer, which writes its segments by hand. */
+/* The segments of the peer, which writes them by hand. */
 #include "tests/net/diff/worlds.h"
 
 void put_segment(struct script *s, enum world w, const struct segment *g)
 {
-    uint8_t f[2048] = { 0 }, *ip = f + 14, *t = ip + 20, *o = t + 20;
+    static const struct envelope plain = { 0 };
+    uint8_t t[2048] = { 0 }, *o = t + 20;
     const struct seen *seen = &s->seen[w];
-    put_macs(f);
-    put_be16(f + 12, ETH_TYPE_IP4);
     if (g->flags & TCP_SYN) {
         if (s->options & 1) {
             put_be32(o, 0x02040000u | s->mss);
@@ -28,7 +27,7 @@ void put_segment(struct script *s, enum world w, const struct segment *g)
         put_be32(o + 8, g->flags & TCP_ACK ? seen->tsval : 0);
         o += 12;
     }
-    uint32_t header = (uint32_t)(o - t), total = 20 + header + g->len;
+    uint32_t header = (uint32_t)(o - t);
     for (uint32_t k = 0; k < g->len; k++)
         o[k] = pattern(g->seq - 1 + k);
     put_be16(t, s->active ? PEER_PORT : s->port);
@@ -37,23 +36,21 @@ void put_segment(struct script *s, enum world w, const struct segment *g)
     put_be32(t + 8, g->flags & TCP_ACK ? seen->iss + g->ack : 0);
     put_be16(t + 12, (uint16_t)(header / 4 << 12 | g->flags));
     put_be16(t + 14, g->wnd);
-    struct net_addr from = net_addr_v4(0x0a090002), to = net_addr_v4(0x0a090001);
-    store16(t + 16, cksum_finish(cksum_add(cksum_pseudo(&from, &to, IP_PROTO_TCP, header + g->len), t, header + g->len)));
+    store16(t + 16, message_checksum(s, &plain, IP_PROTO_TCP, t, header + g->len));
     t[17] ^= g->corrupt;
-    ip[0] = 0x45;
-    put_be16(ip + 2, (uint16_t)total);
-    ip[8] = 64;
-    ip[9] = IP_PROTO_TCP;
-    store32(ip + 12, from.w[3]);
-    store32(ip + 16, to.w[3]);
-    store16(ip + 10, cksum_finish(cksum_add(0, ip, 20)));
-    frame_to(w, f, 14 + total);
+    send_packet(s, w, IP_PROTO_TCP, t, header + g->len, &plain);
 }
 
 void send_both(struct script *s, struct segment g)
 {
     s->tsval++;
-    s->fin_seen |= g.flags & TCP_FIN;
+    uint32_t end = g.seq + g.len + !!(g.flags & TCP_FIN);
+    bool fin = g.flags & TCP_FIN;
+    s->beyond_fin |= s->fin_seen && ((int32_t)(end - s->fin_at) > 1 || (fin && end != s->fin_at + 1) || (!fin && g.len && end == s->fin_at + 1));
+    if (fin && !s->fin_seen) {
+        s->fin_seen = true;
+        s->fin_at = end - 1;
+    }
     s->shut |= !g.wnd && (g.flags & TCP_ACK);
     for (enum world w = 0; w < WORLDS; w++)
         put_segment(s, w, &g);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Linux behind a TAP device in a network namespace, the stack in this process, and what a peer sees of both. */
+/* Linux behind a TAP device in a network namespace, and the stack in this process. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -19,12 +19,10 @@
 
 struct script scripts[PARALLEL];
 unsigned script_count;
-int listen_fd;
+int listen_fds[2];
 struct own own;
 
 static int tap;
-
-static const uint8_t OWN_MAC[6] = { 2, 0, 0, 0, 0, 1 }, PEER_MAC[6] = { 2, 0, 0, 0, 0, 2 };
 
 uint64_t now_ns(void)
 {
@@ -33,57 +31,12 @@ uint64_t now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-struct script *script_of(uint16_t peer_port, uint16_t own_port)
+struct script *script_of(uint16_t port)
 {
-    for (unsigned k = 0; k < script_count; k++) {
-        struct script *s = &scripts[k];
-        if (s->active ? peer_port == PEER_PORT && (own_port == s->port) : peer_port == s->port)
-            return s;
-    }
+    for (unsigned k = 0; k < script_count; k++)
+        if (scripts[k].port == port)
+            return &scripts[k];
     return NULL;
-}
-
-static void observe(enum world w, const uint8_t *f, uint32_t len)
-{
-    const uint8_t *ip = f + 14, *t = ip + 20;
-    if (len < 54 || get_be16(f + 12) != ETH_TYPE_IP4 || ip[0] != 0x45 || ip[9] != IP_PROTO_TCP)
-        return;
-    struct script *s = script_of(get_be16(t + 2), get_be16(t));
-    if (!s)
-        return;
-    struct seen *o = &s->seen[w];
-    uint32_t seq = get_be32(t + 4), ack = get_be32(t + 8), header = (t[12] >> 4) * 4u;
-    uint32_t n = get_be16(ip + 2) - 20u - header;
-    uint16_t flags = t[13];
-    o->answers += !n && !(flags & (TCP_SYN | TCP_FIN)); /* what timers send carries something */
-    if (flags & TCP_SYN) {
-        o->iss = seq;
-        o->have_iss = true;
-        o->syn |= flags & TCP_ACK ? 2 : 1;
-        for (const uint8_t *p = t + 20; p < t + header && *p; p += *p == 1 ? 1 : p[1]) {
-            o->mss = *p == 2 ? get_be16(p + 2) : o->mss;
-            o->options |= *p == 2 ? 1 : *p == 3 ? 2 : *p == 4 ? 4 : *p == 8 ? 8 : *p == 1 ? 0 : 128;
-        }
-    }
-    for (const uint8_t *p = t + 20; p < t + header && *p; p += *p == 1 ? 1 : p[1])
-        if (*p == 8)
-            o->tsval = get_be32(p + 2);
-    if (flags & TCP_RST) {
-        o->rst++;
-        o->rst_flags = (uint8_t)flags;
-        o->rst_seq = o->have_iss && seq ? seq - o->iss : seq; /* 0 where there is no connection: RFC 9293 3.10.7.1 */
-        o->rst_ack = flags & TCP_ACK ? ack - PEER_ISS : 0;
-        return;
-    }
-    uint32_t end = seq - o->iss + n + !!(flags & TCP_SYN) + !!(flags & TCP_FIN);
-    if (o->have_iss && (int32_t)(end - o->sent) > 0)
-        o->sent = end;
-    if ((flags & TCP_ACK) && (!o->acked || (int32_t)(ack - PEER_ISS - o->acked) > 0))
-        o->acked = ack - PEER_ISS;
-    o->fin |= flags & TCP_FIN;
-    for (uint32_t k = 0; k < n && o->have_iss; k++) /* the stream, wherever it is */
-        if (t[header + k] != pattern(seq - o->iss - 1 + k))
-            o->wrong++;
 }
 
 void linux_collect(void)
@@ -133,27 +86,45 @@ static void randomness(void *ctx, void *out, size_t n)
 }
 static const struct net_nic_ops own_ops = { .rx_burst = own_rx, .tx_burst = own_tx };
 
+static const char *const routers[] = { "10.9.0.2", "fd00:9::2" };
+
+void own_router_is_there(void)
+{
+    static const struct net_mac mac = { { 2, 0, 0, 0, 0, 2 } };
+    for (unsigned k = 0; k < 2; k++) {
+        struct net_addr router;
+        net_addr_parse(routers[k], &router);
+        neigh_learn(own.ns, own.ns->nics, &router, &mac, true, true, true);
+    }
+}
+
 void own_setup(void)
 {
-    struct net_addr us = net_addr_v4(0x0a090001), peer = net_addr_v4(0x0a090002), any = net_addr_v4(0);
-    struct net_mac mac;
+    static const char *const ours[] = { "10.9.0.1", "fd00:9::1" };
+    static const unsigned bits[] = { 24, 64 };
     int err;
     own.env = (struct net_env){ .pages_alloc = pages_alloc, .pages_free = pages_free, .now_ns = clock_now, .random = randomness };
-    own.nic = (struct net_nic){ .ops = &own_ops, .mtu = 1500, .offloads = NIC_TX_CHAIN };
-    memcpy(own.nic.mac.b, OWN_MAC, 6);
-    memcpy(mac.b, PEER_MAC, 6);
+    own.nic = (struct net_nic){ .ops = &own_ops, .mac = { { 2, 0, 0, 0, 0, 1 } }, .mtu = 1500, .offloads = NIC_TX_CHAIN };
     own.ns = net_stack_create(&(struct net_config){ .env = &own.env });
     struct net_iface *iface = net_iface_add(own.ns, &own.nic, "diff");
-    net_iface_add_addr(iface, &us, 24, false);
-    neigh_learn(own.ns, iface, &peer, &mac, true, true, true);
-    own.listener = tcp_listen(own.ns, &any, PORT, 1024, &err);
-    tcp_listener_set(own.listener, TCP_OPT_CONGESTION, TCP_CC_NEWRENO);
+    for (unsigned k = 0; k < 2; k++) {
+        struct net_addr us, gateway, any = k ? (struct net_addr){ 0 } : net_addr_v4(0);
+        if (net_addr_parse(ours[k], &us) < 0 || net_addr_parse(routers[k], &gateway) < 0 || net_iface_add_addr(iface, &us, bits[k], false) < 0 ||
+            net_route_add(own.ns, &any, 0, &gateway, iface, 0) < 0)
+            die("the stack's addresses");
+        own.listeners[k] = tcp_listen(own.ns, k ? &us : &any, PORT, 1024, &err);
+        if (!own.listeners[k])
+            die("the stack's listener");
+        tcp_listener_set(own.listeners[k], TCP_OPT_CONGESTION, TCP_CC_NEWRENO);
+    }
+    own_router_is_there();
 }
 
 static void own_send(const uint8_t *f, uint32_t len)
 {
     if (own.inbox_count == 256)
         own_run();
+    own.ns->icmp_tokens = NET_ICMP_BURST; /* of all scripts together: no concern of one */
     own.inbox[own.inbox_count++] = pbuf_copy_in(net_stack_pools(own.ns), f, len, 0);
     own_run();
 }
@@ -168,20 +139,31 @@ static void cannot_begin(const char *what)
 void linux_setup(void)
 {
     struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI };
-    struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(PORT) };
+    struct sockaddr_in at4 = { .sin_family = AF_INET, .sin_port = htons(PORT) };
+    struct sockaddr_in6 at6 = { .sin6_family = AF_INET6, .sin6_port = htons(PORT) };
+    int yes = 1;
     if (unshare(CLONE_NEWNET) < 0)
         cannot_begin("a network namespace");
     tap = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
     strcpy(ifr.ifr_name, "tap0");
     if (tap < 0 || ioctl(tap, TUNSETIFF, &ifr) < 0)
         cannot_begin("a TAP device");
-    if (system("ip link set lo up && ip link set tap0 address 02:00:00:00:00:01 && ip addr add 10.9.0.1/24 dev tap0 && ip link set tap0 up && "
-               "ip neigh replace 10.9.0.2 lladdr 02:00:00:00:00:02 dev tap0 nud permanent && "
-               "sysctl -qw net.ipv6.conf.tap0.disable_ipv6=1 net.ipv4.tcp_fastopen=0") != 0)
+    /* Limits on ICMP would count packets of all scripts together. */
+    if (system("sysctl -qw net.ipv6.conf.all.accept_ra=0 net.ipv6.conf.tap0.accept_ra=0 net.ipv4.tcp_fastopen=0 net.ipv4.icmp_ratemask=0 "
+               "net.ipv6.icmp.ratemask= && ip link set lo up && ip link set tap0 address 02:00:00:00:00:01 && "
+               "ip addr add 10.9.0.1/24 brd + dev tap0 && ip addr add fd00:9::1/64 dev tap0 nodad && ip link set tap0 txqueuelen 4000 up && "
+               "for a in 10.9.0.2 fd00:9::2; do ip neigh replace $a lladdr 02:00:00:00:00:02 dev tap0 nud permanent && "
+               "ip route add default via $a dev tap0 || exit 1; done; "
+               "for i in $(seq 50); do ip -6 route get fd00:10::1 >/dev/null 2>&1 && break; sleep 0.1; done") != 0)
         cannot_begin("setting up tap0");
-    listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    if (diff_linux_reno(listen_fd) < 0 || bind(listen_fd, (struct sockaddr *)&at, sizeof at) < 0 || listen(listen_fd, 1024) < 0)
-        cannot_begin("a listening socket");
+    listen_fds[0] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    listen_fds[1] = socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    if (setsockopt(listen_fds[1], IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof yes) < 0 || bind(listen_fds[0], (struct sockaddr *)&at4, sizeof at4) < 0 ||
+        bind(listen_fds[1], (struct sockaddr *)&at6, sizeof at6) < 0)
+        cannot_begin("listening sockets");
+    for (unsigned k = 0; k < 2; k++)
+        if (diff_linux_reno(listen_fds[k]) < 0 || listen(listen_fds[k], 1024) < 0)
+            cannot_begin("listening sockets");
 }
 
 void frame_to(enum world w, const uint8_t *f, uint32_t len)
@@ -190,13 +172,6 @@ void frame_to(enum world w, const uint8_t *f, uint32_t len)
         own_send(f, len);
     else if (write(tap, f, len) < 0)
         die("writing to tap0");
-}
-
-/* The frame's first 12 bytes. */
-void put_macs(uint8_t *f)
-{
-    memcpy(f, OWN_MAC, 6);
-    memcpy(f + 6, PEER_MAC, 6);
 }
 
 void die(const char *what)
