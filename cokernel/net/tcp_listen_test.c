@@ -163,6 +163,8 @@ static void time_wait_answers_what_does_not_fit_at_a_limited_rate(void **state) 
     kit_pass(&k, NET_NS_PER_S);
     probe.seq++; /* nothing but an ACK of everything */
     kit_send(&k, probe);
+    probe.flags = probe.ack = 0; /* nothing at all */
+    kit_send(&k, probe);
     assert_int_equal(kit_last(&k, &s), 0);
 }
 

@@ -73,7 +73,7 @@ bool tcp_timewait_input(struct tcp_timewait *tw, struct tcp_in *in)
         return false;
     }
     /* Anything else that is not a plain ACK of everything in its place is answered (RFC 9293 3.10.7.4), but not for ever. */
-    bool plain = !in->len && !(in->flags & (TCP_SYN | TCP_FIN)) && in->ack == tw->snd_nxt && in->seq == tw->rcv_nxt;
+    bool plain = !in->len && !(in->flags & (TCP_SYN | TCP_FIN)) && (in->ack == tw->snd_nxt || !(in->flags & TCP_ACK)) && in->seq == tw->rcv_nxt;
     if (!plain && (!tw->answered || ns->now_ns - tw->ack_ns > ACK_INTERVAL_NS))
         ack(tw);
     return false;

@@ -55,6 +55,7 @@ struct script {
     bool dual;                /* a socket of IPv6 and a peer of IPv4 */
     bool connected;
     const char *around;       /* what was unusual around the last packet; "": nothing */
+    bool too_big;             /* an ICMP error has told a smaller MTU */
     bool nobody;              /* the peer has sent a datagram from :: */
     bool padded;              /* behind LONG_PADDING */
     bool frag_time;           /* the last ICMP error over IPv4 was that fragments did not come together */

@@ -32,6 +32,7 @@ static const struct { const char *name; uint8_t type4, code4, type6, code6; bool
 unsigned error_count(void) { return sizeof kinds / sizeof *kinds; }
 const char *error_name(unsigned kind) { return kinds[kind].name; }
 bool error_is_hard(const struct script *s, unsigned kind) { return s->v6 ? kinds[kind].hard6 : kinds[kind].hard4; }
+bool error_is_too_big(unsigned kind) { return kinds[kind].mtu; }
 bool error_is_frag_time(unsigned kind) { return kinds[kind].type4 == 11 && kinds[kind].code4 == 1; }
 
 void error_to_both(struct script *s, unsigned kind, const struct quote *q)

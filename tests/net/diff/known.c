@@ -53,8 +53,8 @@ const char *known_reason(const struct script *s, const char *field)
         return "Linux ends an attempt to connect for any ICMP error, the stack for none that may pass (RFC 1122 4.2.3.9)";
     if (s->frag_time && is(field, "result") && is(s->what, "error") && b->result == NET_EHOSTUNREACH && !a->result)
         return "Linux does not tell of fragments that did not come together (RFC 1122 3.2.2.4)";
-    if (s->syn_icmp && is(field, "options") && a->options == b->options && a->mss < b->mss)
-        return "Linux announces an MSS by the path's MTU, the stack by the interface's (RFC 6691 2)";
+    if (s->too_big && is(field, "options") && a->options == b->options && a->mss != b->mss)
+        return "the MSS announced is by the path's MTU: here as it was at first, in Linux as the route has it now";
     if (is(field, "sent") || is(field, "fin"))
         why = about_sending(s, a, b);
     if (is(field, "result"))

@@ -22,6 +22,7 @@ static void icmp_step(struct script *s, uint32_t seq)
     s->icmp = (int)below(s, error_count());
     s->what = error_name((unsigned)s->icmp);
     s->syn_icmp |= s->active && s->phase < 2 && !seq && q.to_port == PEER_PORT && !error_is_hard(s, (unsigned)s->icmp);
+    s->too_big |= error_is_too_big((unsigned)s->icmp);
     s->frag_time = !s->v6 && error_is_frag_time((unsigned)s->icmp);
     error_to_both(s, (unsigned)s->icmp, &q);
     s->ask = chance(s, 60);

@@ -94,6 +94,7 @@ const char *error_name(unsigned kind);
 /* Whether hosts that follow RFC 1122 4.2.3.9 take it for lasting. */
 bool error_is_hard(const struct script *s, unsigned kind);
 bool error_is_frag_time(unsigned kind);
+bool error_is_too_big(unsigned kind);
 void error_to_both(struct script *s, unsigned kind, const struct quote *q);
 /* A ping with n bytes. */
 void echo_to_both(struct script *s, uint32_t n, const struct envelope *e);
