@@ -69,7 +69,7 @@ const char *known_reason(const struct script *s, const char *field)
         return "both opened at once: a FIN goes after the handshake, and a SYN again has the SYN-ACK again";
     if (s->closed && b->fin && s->peer_acked == b->sent && (is(field, "reset") || is(field, "answered")))
         return "Linux keeps less of an orphan in FIN-WAIT-2: what does not fit it resets or ignores; the stack challenges it (RFC 5961)";
-    if (is(field, "answered") && is(s->what, "ack of what was not sent") && s->fin_seen && a->state == TCP_CLOSED && b->answers)
+    if (is(field, "answered") && (is(s->what, "ack of what was not sent") || is(s->what, "very old ack")) && s->fin_seen && a->state == TCP_CLOSED && b->answers)
         return "in TIME-WAIT Linux does not look at what an ACK acknowledges";
     if (is(field, "answered") && s->answered)
         return "the limits on such answers count differently (RFC 5961 7 leaves them open)";
