@@ -139,7 +139,8 @@ bool tcp_predict(struct tcp_pcb *pcb, const struct tcp_in *in)
         pcb->ts_recent_ns = ns->now_ns;
     }
     pcb->last_rcv_ns = ns->now_ns;
-    pcb->ep.error = 0; /* the peer is there, whatever ICMP said */
+    if (net_unlikely(pcb->ep.error)) /* the peer is there, whatever ICMP said */
+        pcb->ep.error = 0;
     pcb->keep_probes = pcb->persist_probes = 0;
     ns->counters.tcp_predicted++;
     return true;
