@@ -70,6 +70,16 @@ struct net_ifaddr *net_iface_find_addr(struct net_iface *i, const struct net_add
     return NULL;
 }
 
+bool net_addr_is_ours(const struct net_stack *ns, const struct net_addr *addr)
+{
+    for (struct net_iface *i = ns->ifaces; i; i = i->next) {
+        const struct net_ifaddr *ifa = net_iface_find_addr(i, addr);
+        if (ifa && ifa->state != IFADDR_DUPLICATE && ifa->state != IFADDR_TENTATIVE)
+            return true;
+    }
+    return false;
+}
+
 static void list_broadcasts(struct net_iface *i)
 {
     i->broadcast_count = 0;

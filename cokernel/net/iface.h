@@ -91,6 +91,8 @@ struct net_iface *net_iface_add_vlan(struct net_iface *parent, uint16_t vlan_id,
 int net_iface_add_addr(struct net_iface *iface, const struct net_addr *addr, unsigned prefix_bits, bool probe);
 int net_iface_del_addr(struct net_iface *iface, const struct net_addr *addr);
 struct net_ifaddr *net_iface_find_addr(struct net_iface *iface, const struct net_addr *addr);
+/* Whether some interface may use it (not: is still asking for it). */
+bool net_addr_is_ours(const struct net_stack *ns, const struct net_addr *addr);
 /* Called when probing ended well. */
 void net_ifaddr_accept(struct net_ifaddr *ifa);
 /* Called when somebody else holds it. */

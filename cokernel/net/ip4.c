@@ -38,15 +38,6 @@ static int check_options(const uint8_t *options, uint32_t bytes)
     return -1;
 }
 
-static bool is_ours(const struct net_stack *ns, const struct net_addr *addr)
-{
-    for (const struct net_iface *i = ns->ifaces; i; i = i->next)
-        for (unsigned k = 0; k < i->addr_top; k++)
-            if (i->addrs[k].state >= IFADDR_PREFERRED && i->addrs[k].state <= IFADDR_DEPRECATED && net_addr_eq(&i->addrs[k].addr, addr))
-                return true;
-    return false;
-}
-
 /* 0.0.0.0 is a host that asks for its own. Nobody else on a link is us. */
 bool ip4_source_ok(struct net_iface *iface, const struct net_addr *src, uint8_t proto)
 {
@@ -55,7 +46,7 @@ bool ip4_source_ok(struct net_iface *iface, const struct net_addr *src, uint8_t 
         return !iface->nic;
     if (first == 0)
         return proto == IP_PROTO_UDP || proto == IP_PROTO_IGMP;
-    return first < 224 && !net_iface_is_broadcast(iface, src) && (!iface->nic || !is_ours(iface->stack, src));
+    return first < 224 && !net_iface_is_broadcast(iface, src) && (!iface->nic || !net_addr_is_ours(iface->stack, src));
 }
 
 void ip4_input(struct net_iface *iface, struct pbuf *pb)

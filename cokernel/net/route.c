@@ -50,16 +50,6 @@ struct net_route *net_route_find(struct net_stack *ns, const struct net_addr *ds
     return NULL;
 }
 
-static bool is_ours(struct net_stack *ns, const struct net_addr *dst)
-{
-    for (struct net_iface *i = ns->ifaces; i; i = i->next) {
-        struct net_ifaddr *ifa = net_iface_find_addr(i, dst);
-        if (ifa && ifa->state != IFADDR_DUPLICATE && ifa->state != IFADDR_TENTATIVE)
-            return true;
-    }
-    return net_addr_is_v4(dst) && net_addr_is_loopback(dst);
-}
-
 static unsigned common_bits(const struct net_addr *a, const struct net_addr *b)
 {
     for (unsigned i = 0; i < 16; i++)
@@ -98,7 +88,7 @@ static int find_path(struct net_stack *ns, struct net_addr *src, const struct ne
     const struct net_addr *hop = dst;
     struct net_iface *iface = only;
     path->neigh = NULL;
-    if (is_ours(ns, dst)) {
+    if (net_addr_is_ours(ns, dst) || (v4 && net_addr_is_loopback(dst))) {
         iface = ns->loopback;
         if (net_addr_is_any(src))
             *src = *dst;

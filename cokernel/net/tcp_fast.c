@@ -168,11 +168,14 @@ static inline bool path_good(const struct net_stack *ns, const struct net_path *
     return path->generation == ns->path_generation && path->neigh;
 }
 
-static inline bool peer_known(const struct net_stack *ns, struct net_flow *f)
+static inline bool peer_known(struct net_stack *ns, const struct net_flow_key *key, struct net_flow *f)
 {
     if (f && f->kind == FLOW_TCP)
         return path_good(ns, &net_container_of(f, struct tcp_pcb, flow)->path);
-    return f && f->kind == FLOW_TCP_SYN && path_good(ns, &net_container_of(f, struct tcp_synreq, flow)->path);
+    if (f && f->kind == FLOW_TCP_SYN)
+        return path_good(ns, &net_container_of(f, struct tcp_synreq, flow)->path);
+    const struct net_path_memo *m = net_path_known(ns, &key->local, &key->remote);
+    return m && m->path.neigh;
 }
 
 /* What is no plain segment of an established connection, but plain below TCP: in is filled in except for what options say. */
@@ -182,7 +185,7 @@ static inline __attribute__((always_inline)) bool general_input(struct net_iface
     struct net_stack *ns = iface->stack;
     const uint8_t *ip = pb->data + ETH_HEADER_BYTES, *t = ip + IP4_HEADER_BYTES;
     uint32_t header = (t[12] >> 4) * 4u;
-    if (!peer_known(ns, f) && !ip4_source_ok(iface, &key->remote, IP_PROTO_TCP))
+    if (!peer_known(ns, key, f) && !ip4_source_ok(iface, &key->remote, IP_PROTO_TCP))
         return false;
     in->has_ts = in->has_mss = in->has_wscale = in->sack_ok = in->sack_count = in->has_fo = 0;
     if (!tcp_parse_options(in, t, header))
