@@ -45,14 +45,37 @@ void icmp_send(struct net_stack *ns, struct net_iface *only, const struct net_ad
     ip_output(ns, &path, &tx, pb);
 }
 
-/* RFC 1122 3.2.2, RFC 4443 2.4 e: never about groups, errors, or what is no single host. */
+/* What lies behind the extension headers that rx->pb begins with, as far as they are in its first part; NULL if it is not there
+ * (it may be in another fragment). */
+static const uint8_t *behind_extensions(const struct net_rx *rx, uint8_t *proto)
+{
+    const uint8_t *p = rx->pb->data;
+    uint32_t left = rx->pb->len;
+    *proto = rx->proto;
+    while (*proto == IP_PROTO_HOPOPTS || *proto == IP_PROTO_ROUTING || *proto == IP_PROTO_FRAGMENT || *proto == IP_PROTO_DSTOPTS) {
+        uint32_t n = left < 8 ? 8 : *proto == IP_PROTO_FRAGMENT ? 8 : (p[1] + 1u) * 8;
+        if (n >= left)
+            return NULL;
+        bool later = *proto == IP_PROTO_FRAGMENT && (get_be16(p + 2) & 0xfff8);
+        *proto = p[0];
+        if (later)
+            return NULL;
+        p += n;
+        left -= n;
+    }
+    return left ? p : NULL;
+}
+
+/* RFC 1122 3.2.2, RFC 4443 2.4 e: never about groups, errors, redirects, or what is no single host. */
 static bool may_reject(const struct net_rx *rx)
 {
     if (!rx->ip || rx->group || net_addr_is_any(&rx->src) || net_addr_is_multicast(&rx->src))
         return false;
-    if (rx->proto == IP_PROTO_ICMP6)
-        return rx->pb->len && rx->pb->data[0] >= 128;
-    return rx->proto != IP_PROTO_ICMP || (rx->pb->len && rx->pb->data[0] == ICMP_ECHO);
+    if (net_addr_is_v4(&rx->src))
+        return rx->proto != IP_PROTO_ICMP || (rx->pb->len && rx->pb->data[0] == ICMP_ECHO);
+    uint8_t proto;
+    const uint8_t *p = behind_extensions(rx, &proto);
+    return proto != IP_PROTO_ICMP6 || (p && *p >= ICMP6_FIRST_INFO && *p != ND_REDIRECT);
 }
 
 void icmp_complain(struct net_stack *ns, const struct net_rx *rx, uint8_t type, uint8_t code, uint32_t word)

@@ -7,6 +7,8 @@
 
 #define ICMP_ECHO 8u
 #define ICMP_PARAMETER 12u
+#define ICMP6_FIRST_INFO 128u /* errors are below (RFC 4443 2.1) */
+#define ND_REDIRECT 137u
 
 /* pb begins with the ICMP header; the checksum is filled in. src may be the any address. */
 void icmp_send(struct net_stack *ns, struct net_iface *only, const struct net_addr *src, const struct net_addr *dst, uint8_t tos,

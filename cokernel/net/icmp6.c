@@ -19,7 +19,6 @@
 #define ND_RA 134u
 #define ND_NS 135u
 #define ND_NA 136u
-#define ND_REDIRECT 137u
 
 void icmp6_checksum(struct pbuf *pb, const struct net_addr *src, const struct net_addr *dst)
 {
@@ -186,7 +185,7 @@ void icmp6_input(struct net_stack *ns, struct net_rx *rx)
         nd_redirect_input(ns, rx);
         break;
     default:
-        if (pb->data[0] < ICMP6_ECHO) /* the informational ones begin there */
+        if (pb->data[0] < ICMP6_FIRST_INFO)
             error_input(ns, pb);
         break;
     }

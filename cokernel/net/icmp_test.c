@@ -365,6 +365,35 @@ static void broken_options_are_reported(void **state) /* RFC 1122 3.2.2.5 */
     udp_close(u);
 }
 
+/* A message of ICMPv6 behind an option that we do not know and that asks for a report. */
+static void behind_an_option(uint8_t type)
+{
+    uint8_t f[14 + 40 + 8 + 48] = { 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x86, 0xdd, 0x60 }, *ip = f + 14, *at = ip + 40;
+    put_be16(ip + 4, 56);
+    ip[6] = IP_PROTO_DSTOPTS;
+    ip[7] = 255;
+    memcpy(ip + 8, peer6.b, 16);
+    memcpy(ip + 24, own6.b, 16);
+    memcpy(at, (uint8_t[]){ IP_PROTO_ICMP6, 0, 0x9e, 4, 0, 0, 0, 0 }, 8);
+    at[8] = type;
+    kit_frame(&k, f, sizeof f);
+}
+
+static void errors_and_redirects_are_not_answered_whatever_is_around(void **state) /* RFC 4443 2.4 e.1, e.2 */
+{
+    udp_close(open_connected(true, false));
+    kit_pass(&k, 5 * NET_NS_PER_S);
+    struct net_mac mac = { { 2, 0, 0, 0, 0, 2 } };
+    neigh_learn(k.ns, k.iface, &peer6, &mac, true, true, true);
+    k.sent_count = k.sent_read = 0;
+    behind_an_option(1);
+    behind_an_option(100);
+    behind_an_option(137);
+    assert_int_equal(k.sent_count, 0);
+    behind_an_option(128);
+    assert_int_equal(get_be32(quoted(4, 2) - 4), 42);
+}
+
 static void nobody_else_has_our_address(void **state) /* RFC 1122 3.2.1.3 */
 {
     struct udp_pcb *u = open_connected(false, false);
@@ -389,6 +418,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_came_in_fragments_is_refused_as_what_came_whole, setup, teardown),
         cmocka_unit_test_setup_teardown(fragments_that_stay_alone_are_reported, setup, teardown),
         cmocka_unit_test_setup_teardown(broken_options_are_reported, setup, teardown),
+        cmocka_unit_test_setup_teardown(errors_and_redirects_are_not_answered_whatever_is_around, setup, teardown),
         cmocka_unit_test_setup_teardown(nobody_else_has_our_address, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
