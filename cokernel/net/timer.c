@@ -181,5 +181,5 @@ void net_timer_queue_add(struct net_timer_queue *q, struct net_timer *t, uint64_
     *q->tail = t;
     q->tail = &t->next;
     if (net_unlikely(!net_timer_armed(&q->front)))
-        net_timer_arm(q->wheel, &q->front, deadline_ns);
+        net_timer_arm(q->wheel, &q->front, (q->head->tick - 1) << TIMER_TICK_SHIFT); /* the head's: one that fires may add itself again */
 }

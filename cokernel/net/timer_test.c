@@ -138,12 +138,43 @@ static void a_queue_fires_in_order_and_forgets_what_was_removed(void **state)
         assert_int_equal(w[i].fired, (i % 3 == 0 || i == ALL - 1) ? 1 : 2);
 }
 
+static struct net_timer_queue again;
+static void wait_again(struct net_timer *t)
+{
+    struct waiting *w = net_container_of(t, struct waiting, timer);
+    if (!w->fired++)
+        net_timer_queue_add(&again, t, now_ns + (1000ull << TIMER_TICK_SHIFT));
+}
+
+static void who_waits_in_a_queue_again_keeps_nobody_waiting(void **state)
+{
+    static struct waiting w[2];
+    const uint64_t tick = 1ull << TIMER_TICK_SHIFT;
+    now_ns = 0;
+    net_wheel_init(&wheel, 0);
+    net_timer_queue_init(&again, &wheel);
+    for (unsigned i = 0; i < 2; i++) {
+        w[i] = (struct waiting){ .timer.fire = wait_again };
+        net_timer_queue_add(&again, &w[i].timer, (10 + 10 * i) * tick);
+    }
+    for (now_ns = 0; now_ns <= 22 * tick; now_ns += tick)
+        net_wheel_advance(&wheel, now_ns, 100);
+    assert_int_equal(w[0].fired, 1);
+    assert_int_equal(w[1].fired, 1);
+    for (; now_ns <= 1030 * tick; now_ns += tick)
+        net_wheel_advance(&wheel, now_ns, 100);
+    assert_int_equal(w[0].fired, 2);
+    assert_int_equal(w[1].fired, 2);
+    assert_null(again.head);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fires_each_timer_once_and_in_time),
         cmocka_unit_test(budget_leaves_the_rest_for_later),
         cmocka_unit_test(a_timer_may_rearm_itself),
+        cmocka_unit_test(who_waits_in_a_queue_again_keeps_nobody_waiting),
         cmocka_unit_test(a_queue_fires_in_order_and_forgets_what_was_removed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
