@@ -26,6 +26,7 @@
 #define PATIENCE_NS (120 * NET_NS_PER_MS) /* for what comes late; shorter than a retransmission timeout */
 
 static uint16_t next_port = 1024;
+static uint8_t turn;
 static bool verbose;
 
 static void user_view(struct script *s)
@@ -120,6 +121,9 @@ static void begin(struct script *s, uint64_t seed)
     *s = (struct script){ .seed = seed, .rng = seed * 0xd6e8feb86659fd93ull, .fd = -1, .peer_next = 1, .peer_acked = 1, .tsval = 1000000, .what = "", .around = "", .icmp = -1 };
     unsigned family = below(s, 4);
     s->port = next_port;
+    s->turn = turn;
+    if (next_port == 30000)
+        turn = (turn + 1) % TURNS;
     next_port = next_port == 30000 ? 1024 : next_port + 1;
     if (next_port == PEER_PORT)
         next_port++;

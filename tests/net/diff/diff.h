@@ -30,7 +30,8 @@ struct seen { /* sequence numbers from the initial ones on */
 struct script {
     uint64_t seed, rng;
     bool udp, v6;
-    uint16_t port, mss;       /* the port is the peer's, or ours if active or UDP; the peer's address is made of it */
+    uint16_t port, mss;       /* the port is the peer's, or ours if active or UDP */
+    uint8_t turn;             /* of ports; the peer's address is made of both */
     uint8_t options;          /* the peer's */
     bool active;              /* a call opens it */
     bool over, closed, peer_fin;

@@ -60,6 +60,13 @@ static void observe_message(struct seen *o, uint8_t proto, const uint8_t *p, uin
     o->sum += sum_of(p, at, n);
 }
 
+/* Whose peer has an address in the net'th network of peers. */
+static struct script *script_at(unsigned net, uint16_t port)
+{
+    struct script *s = script_of(port);
+    return s && net / 2 == s->turn ? s : NULL;
+}
+
 void observe(enum world w, const uint8_t *f, uint32_t len)
 {
     const uint8_t *ip = f + 14, *p, *end;
@@ -72,12 +79,12 @@ void observe(enum world w, const uint8_t *f, uint32_t len)
         p = ip + (ip[0] & 15) * 4u;
         end = ip + get_be16(ip + 2);
         at = (get_be16(ip + 6) & 0x1fffu) * 8;
-        s = (ip[16] == 10 && (ip[17] == 10 || ip[17] == 11)) ? script_of(get_be16(ip + 18)) : NULL;
+        s = ip[16] == 10 ? script_at(ip[17] - 10u, get_be16(ip + 18)) : NULL;
     } else if (type == ETH_TYPE_IP6 && len >= 14 + IP6_HEADER_BYTES) {
         proto = ip[6];
         p = ip + IP6_HEADER_BYTES;
         end = p + get_be16(ip + 4);
-        s = ip[24] == 0xfd && (ip[27] == 0x10 || ip[27] == 0x11) ? script_of(get_be16(ip + 38)) : NULL;
+        s = ip[24] == 0xfd ? script_at(get_be16(ip + 26) - 0x10u, get_be16(ip + 38)) : NULL;
         if (proto == IP_PROTO_FRAGMENT && end - p >= 8) {
             proto = p[0];
             at = get_be16(p + 2) & 0xfff8u;

@@ -15,13 +15,18 @@ static struct net_addr six(uint16_t second, uint32_t last)
 
 struct net_addr address_of_us(const struct script *s) { return s->v6 ? six(9, 1) : net_addr_v4(0x0a090001); }
 
-struct net_addr address_of_peer(const struct script *s) { return s->v6 ? six(0x10, s->port) : net_addr_v4(0x0a0a0000u | s->port); }
+static struct net_addr peer(const struct script *s, unsigned second)
+{
+    return s->v6 ? six((uint16_t)(0x10 + 2 * s->turn + second), s->port) : net_addr_v4((0x0a0a0000u + (2u * s->turn + second) * 0x10000u) | s->port);
+}
+
+struct net_addr address_of_peer(const struct script *s) { return peer(s, 0); }
 
 struct net_addr from_address(const struct script *s, const struct envelope *e)
 {
     static const struct net_addr loop = { .b = { [15] = 1 } }, group = { .b = { 0xff, 0x0e, [15] = 5 } }, nobody = { 0 };
     switch (e->from) {
-    case FROM_SECOND: return s->v6 ? six(0x11, s->port) : net_addr_v4(0x0a0b0000u | s->port);
+    case FROM_SECOND: return peer(s, 1);
     case FROM_US: return address_of_us(s);
     case FROM_NOBODY: return s->v6 ? nobody : net_addr_v4(0);
     case FROM_LOOPBACK: return s->v6 ? loop : net_addr_v4(0x7f000001);

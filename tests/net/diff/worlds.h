@@ -49,8 +49,10 @@ void observe(enum world w, const uint8_t *frame, uint32_t len);
 
 /* ---- packet.c: from the transport's header down ---- */
 
-/* Both worlds are 10.9.0.1 and fd00:9::1 behind a router; a script's peer is 10.10.0.0 or fd00:10:: plus its port,
- * and has a second address, which is that plus 2^16 (2^32). */
+/* Both worlds are 10.9.0.1 and fd00:9::1 behind a router; a script's peer is 10.10.0.0 or fd00:10:: plus its port, and has
+ * a second address in the net behind that. When ports begin again, the nets move on by two: what was learnt of a host shall
+ * not be met again. */
+#define TURNS 100u
 enum from { FROM_PEER, FROM_SECOND, FROM_US, FROM_NOBODY, FROM_LOOPBACK, FROM_GROUP, FROMS };
 enum to { TO_US, TO_ALL, TO_STRANGER, TOS };
 
