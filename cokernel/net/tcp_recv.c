@@ -305,14 +305,16 @@ void tcp_data_input(struct tcp_pcb *pcb, struct tcp_in *in)
         drop_behind_fin(pcb);
     }
     uint32_t len = end - seq;
+    /* RFC 9293 3.10.4, RFC 2525 2.17: nobody will ever read it, nor what must be there in front of a FIN. */
+    if (net_unlikely(pcb->user_gone) && (len || (fin && end != pcb->rcv_nxt))) {
+        tcp_reset_for(ns, &pcb->flow.key, in); /* with the number that the peer waits for, whatever we have sent since */
+        in->pb = NULL;
+        pbuf_put(pb);
+        tcp_pcb_done(pcb, NET_ECONNRESET);
+        return;
+    }
     if (len) {
         in->pb = NULL;
-        if (pcb->user_gone) { /* RFC 9293 3.10.4, RFC 2525 2.17: nobody will ever read it */
-            tcp_reset_for(ns, &pcb->flow.key, in); /* with the number that the peer waits for, whatever we have sent since */
-            pbuf_put(pb);
-            tcp_pcb_done(pcb, NET_ECONNRESET);
-            return;
-        }
         if (net_unlikely(pcb->rcv_true > true_limit(pcb)))
             while (pcb->rcv_true > true_limit(pcb) && prune(pcb, seq))
                 ;

@@ -162,6 +162,18 @@ static void data_after_close_resets(void **state) /* RFC 9293 3.10.4 */
     assert_int_equal(k.ns->tcp_pcbs.in_use, 0);
 }
 
+static void a_fin_behind_a_gap_after_close_resets(void **state) /* there is data in the gap */
+{
+    struct kit_seg s;
+    kit_establish(&k, true, true);
+    tcp_close(k.pcb);
+    kit_run(&k);
+    kit_last(&k, &s);
+    kit_send(&k, (struct kit_seg){ .flags = TCP_ACK | TCP_FIN, .seq = k.snd + 5, .ack = k.rcv, .wnd = 512, .ts = true, .tsval = ++k.tsval });
+    assert_true(kit_last(&k, &s) && (s.flags & TCP_RST) && s.seq == k.rcv);
+    assert_int_equal(k.ns->tcp_pcbs.in_use, 0);
+}
+
 static void linger_zero_resets(void **state)
 {
     struct kit_seg s;
@@ -364,6 +376,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(tiny_segments_do_not_pin_a_buffer_each, setup, teardown),
         cmocka_unit_test_setup_teardown(closing_with_unread_data_resets, setup, teardown),
         cmocka_unit_test_setup_teardown(data_after_close_resets, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_fin_behind_a_gap_after_close_resets, setup, teardown),
         cmocka_unit_test_setup_teardown(linger_zero_resets, setup, teardown),
         cmocka_unit_test_setup_teardown(the_end_of_the_stream_is_seen_after_the_data, setup, teardown),
         cmocka_unit_test_setup_teardown(an_urgent_byte_is_read_apart_and_the_stream_stops_at_it, setup, teardown),
