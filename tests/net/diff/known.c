@@ -71,6 +71,8 @@ const char *known_reason(const struct script *s, const char *field)
         return "Linux keeps less of an orphan in FIN-WAIT-2: what does not fit it resets or ignores; the stack challenges it (RFC 5961)";
     if (is(field, "answered") && (is(s->what, "ack of what was not sent") || is(s->what, "very old ack")) && s->fin_seen && a->state == TCP_CLOSED && b->answers)
         return "in TIME-WAIT Linux does not look at what an ACK acknowledges";
+    if (is(field, "answered") && is(s->what, "ack of what was not sent") && !a->answers && b->answers)
+        return "until 6.18 Linux drops what acknowledges what was not sent without the answer that RFC 9293 3.10.7.4 asks for";
     if (is(field, "answered") && s->answered)
         return "the limits on such answers count differently (RFC 5961 7 leaves them open)";
     return NULL;
