@@ -171,10 +171,12 @@ static bool look(bool last, unsigned at)
         if (field && last)
             differ(s, at, field);
         if (last) {
-            /* An answer that acknowledged nothing new. */
-            s->answered |= (s->seen[LINUX].answers || s->seen[OWN].answers) && s->seen[LINUX].acked == s->acked_before;
-            /* What comes now meets nobody. */
-            s->over |= (s->seen[LINUX].rst && s->seen[OWN].rst) || strcmp(s->what, "exact reset") == 0 || strcmp(s->what, "reset in syn-received") == 0;
+            for (enum world w = 0; w < WORLDS; w++)
+                if (s->seen[w].answers && s->seen[w].acked == s->acked_before)
+                    s->answered_ns[w] = s->step_ns;
+            /* What comes now meets nobody, or another connection in its place. */
+            bool anew = strcmp(s->what, "syn in the window") == 0 && s->seen[LINUX].acked == s->last_seq + 1 && s->seen[OWN].acked == s->last_seq + 1;
+            s->over |= anew || (s->seen[LINUX].rst && s->seen[OWN].rst) || strcmp(s->what, "exact reset") == 0 || strcmp(s->what, "reset in syn-received") == 0;
         }
     }
     return same;

@@ -37,10 +37,12 @@ struct script {
     bool over, closed, peer_fin;
     bool probing;             /* this step asks for an answer that is no acknowledgement of news */
     bool fin_seen;            /* the peer has sent one, in its place or not */
-    uint32_t fin_at;          /* if so: where */
-    bool beyond_fin;          /* and has sent something behind it, or another */
+    uint32_t fin_at;          /* if so: where the first is, of those that came before one was in its place */
+    uint32_t last_seq, last_end; /* of what the peer sent last: its data */
+    bool last_fin;
     bool shut;                /* the peer has closed its window once */
-    bool answered;            /* a step had an answer that acknowledged nothing: from now on limits count */
+    uint64_t step_ns;         /* when this step began */
+    uint64_t answered_ns[2];  /* when the last step began in which a world answered without acknowledging anything new; 0: none */
     bool told;                /* the error that ended the connection */
     bool ask;                 /* for the error, next */
     int icmp;                 /* kind of the last ICMP error about this connection, or -1 */

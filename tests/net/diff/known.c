@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#define LIMIT_NS (650 * NET_NS_PER_MS) /* both answer once in half a second; a step takes up to 120 ms */
+
 static bool is(const char *a, const char *b) { return strcmp(a, b) == 0; }
 
 static const char *about_udp(const struct script *s, const char *field)
@@ -43,6 +45,23 @@ static const char *about_results(const struct script *s, const struct seen *b)
     return NULL;
 }
 
+/* Behind its FIN a peer has nothing to say (RFC 9293 3.10.7.4: ignore it). */
+static const char *about_the_peers_fin(const struct script *s, const char *field, const struct seen *a, const struct seen *b)
+{
+    bool data = s->last_end != s->last_seq;
+    if (!s->fin_seen)
+        return NULL;
+    if (is(field, "reset") && a->rst && !b->rst && data && s->last_end > s->fin_at)
+        return "Linux resets data that reaches behind the peer's FIN, the stack acknowledges again what it has";
+    if (is(field, "acknowledged") && s->last_fin && a->acked == s->last_end + 1 && b->acked == s->fin_at + 1)
+        return "in Linux a later FIN counts as well, and what lies before it";
+    if (is(field, "state") && data && s->last_end > s->fin_at && (int32_t)(a->acked - s->last_end) >= 0 && b->acked == s->fin_at + 1)
+        return "in Linux data takes the place of a FIN that came before it, behind a gap";
+    if (is(field, "answered") && s->acked_before == s->fin_at + 1 && s->last_seq > s->fin_at && (data || s->last_fin) && !a->answers && b->answers)
+        return "Linux does not answer what begins behind the peer's FIN";
+    return NULL;
+}
+
 const char *known_reason(const struct script *s, const char *field)
 {
     const struct seen *a = &s->seen[LINUX], *b = &s->seen[OWN];
@@ -61,19 +80,23 @@ const char *known_reason(const struct script *s, const char *field)
         why = about_results(s, b);
     if (why)
         return why;
-    if (s->beyond_fin && (is(field, "answered") || is(field, "reset") || is(field, "state") || is(field, "acknowledged")))
-        return "behind its own FIN a peer has nothing to say: Linux resets data and takes or ignores more FINs, the stack acknowledges again";
+    why = about_the_peers_fin(s, field, a, b);
+    if (why)
+        return why;
     if (is(field, "acknowledged") && is(s->what, "very old ack") && a->acked > b->acked)
         return "Linux's fast path does not look at how old an ACK is (RFC 5961 5.2)";
     if (s->active && b->syn & 2 && (is(field, "answered") || is(field, "state")))
         return "both opened at once: a FIN goes after the handshake, and a SYN again has the SYN-ACK again";
     if (s->closed && b->fin && s->peer_acked == b->sent && (is(field, "reset") || is(field, "answered")))
         return "Linux keeps less of an orphan in FIN-WAIT-2: what does not fit it resets or ignores; the stack challenges it (RFC 5961)";
+    if (s->closed && b->fin && s->peer_acked == b->sent && is(field, "acknowledged") && is(s->what, "syn in the window") && a->acked == s->last_seq + 1)
+        return "in Linux a SYN takes the place of an orphan in FIN-WAIT-2, too";
     if (is(field, "answered") && (is(s->what, "ack of what was not sent") || is(s->what, "very old ack")) && s->fin_seen && a->state == TCP_CLOSED && b->answers)
         return "in TIME-WAIT Linux does not look at what an ACK acknowledges";
     if (is(field, "answered") && is(s->what, "ack of what was not sent") && !a->answers && b->answers)
         return "until 6.18 Linux drops what acknowledges what was not sent without the answer that RFC 9293 3.10.7.4 asks for";
-    if (is(field, "answered") && s->answered)
+    enum world silent = a->answers ? OWN : LINUX;
+    if (is(field, "answered") && s->answered_ns[silent] && s->step_ns - s->answered_ns[silent] < LIMIT_NS)
         return "the limits on such answers count differently (RFC 5961 7 leaves them open)";
     return NULL;
 }

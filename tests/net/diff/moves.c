@@ -174,6 +174,7 @@ static void call_step(struct script *s)
 
 void step(struct script *s)
 {
+    s->step_ns = now_ns();
     for (enum world w = 0; w < WORLDS; w++) {
         s->seen[w].answers = 0;
         s->seen[w].result = 0;

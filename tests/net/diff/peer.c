@@ -44,12 +44,12 @@ void put_segment(struct script *s, enum world w, const struct segment *g)
 void send_both(struct script *s, struct segment g)
 {
     s->tsval++;
-    uint32_t end = g.seq + g.len + !!(g.flags & TCP_FIN);
-    bool fin = g.flags & TCP_FIN;
-    s->beyond_fin |= s->fin_seen && ((int32_t)(end - s->fin_at) > 1 || (fin && end != s->fin_at + 1) || (!fin && g.len && end == s->fin_at + 1));
-    if (fin && !s->fin_seen) {
+    s->last_seq = g.seq;
+    s->last_end = g.seq + g.len;
+    s->last_fin = g.flags & TCP_FIN;
+    if (s->last_fin && (!s->fin_seen || ((int32_t)(s->last_end - s->fin_at) < 0 && s->seen[OWN].acked <= s->fin_at))) {
         s->fin_seen = true;
-        s->fin_at = end - 1;
+        s->fin_at = s->last_end;
     }
     s->shut |= !g.wnd && (g.flags & TCP_ACK);
     for (enum world w = 0; w < WORLDS; w++)

@@ -125,6 +125,7 @@ static void own_send(const uint8_t *f, uint32_t len)
     if (own.inbox_count == 256)
         own_run();
     own.ns->icmp_tokens = NET_ICMP_BURST; /* of all scripts together: no concern of one */
+    own.ns->challenge_tokens = UINT32_MAX;
     own.inbox[own.inbox_count++] = pbuf_copy_in(net_stack_pools(own.ns), f, len, 0);
     own_run();
 }
@@ -148,8 +149,9 @@ void linux_setup(void)
     strcpy(ifr.ifr_name, "tap0");
     if (tap < 0 || ioctl(tap, TUNSETIFF, &ifr) < 0)
         cannot_begin("a TAP device");
-    /* Limits on ICMP would count packets of all scripts together. */
-    if (system("sysctl -qw net.ipv6.conf.all.accept_ra=0 net.ipv6.conf.tap0.accept_ra=0 net.ipv4.tcp_fastopen=0 net.ipv4.icmp_ratemask=0 "
+    /* Limits on ICMP and challenge ACKs would count packets of all scripts together. */
+    if (system("sysctl -qew net.ipv4.tcp_challenge_ack_limit=2147483647; " /* not in a namespace before 6.1 */
+               "sysctl -qw net.ipv6.conf.all.accept_ra=0 net.ipv6.conf.tap0.accept_ra=0 net.ipv4.tcp_fastopen=0 net.ipv4.icmp_ratemask=0 "
                "net.ipv6.icmp.ratemask= && ip link set lo up && ip link set tap0 address 02:00:00:00:00:01 && "
                "ip addr add 10.9.0.1/24 brd + dev tap0 && ip addr add fd00:9::1/64 dev tap0 nodad && ip link set tap0 txqueuelen 4000 up && "
                "for a in 10.9.0.2 fd00:9::2; do ip neigh replace $a lladdr 02:00:00:00:00:02 dev tap0 nud permanent && "
