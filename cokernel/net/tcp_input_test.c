@@ -129,6 +129,42 @@ static void simultaneous_open_connects(void **state) /* RFC 9293 3.5 figure 8 */
     assert_int_equal(pcb->state, TCP_ESTABLISHED);
 }
 
+static void without_an_mss_option_segments_have_536_bytes(void **state) /* RFC 9293 3.7.1 */
+{
+    static const uint8_t data[3000];
+    struct kit_seg s;
+    int err;
+    struct tcp_connect how = { .remote = net_addr_v4(0x0a000002), .remote_port = KIT_PEER_PORT, .local_port = 1234 };
+    struct tcp_pcb *pcb = tcp_connect(k.ns, &how, &err);
+    kit_run(&k);
+    assert_int_equal(kit_last(&k, &s), 1);
+    kit_send(&k, (struct kit_seg){ .dport = 1234, .flags = TCP_SYN | TCP_ACK, .seq = 500, .ack = s.seq + 1, .wnd = 10000 });
+    assert_int_equal(pcb->state, TCP_ESTABLISHED);
+    kit_last(&k, &s);
+    tcp_write(pcb, data, sizeof data);
+    kit_run(&k);
+    for (unsigned i = 0; i < 5; i++)
+        assert_true(kit_next(&k, &s) && s.len == 536);
+    tcp_abort(pcb);
+}
+
+static void a_syn_that_nobody_answers_is_given_up_after_two_minutes(void **state) /* RFC 9293 3.8.3: R2 */
+{
+    struct kit_seg s;
+    int err;
+    struct tcp_connect how = { .remote = net_addr_v4(0x0a000002), .remote_port = KIT_PEER_PORT, .local_port = 1234 };
+    struct tcp_pcb *pcb = tcp_connect(k.ns, &how, &err);
+    kit_run(&k);
+    kit_pass(&k, 126 * NET_NS_PER_S);
+    assert_int_equal(pcb->state, TCP_SYN_SENT);
+    assert_int_equal(kit_last(&k, &s), 7); /* at once and after 1, 3, 7, 15, 31 and 63 s */
+    assert_int_equal(s.flags & (TCP_SYN | TCP_ACK), TCP_SYN);
+    kit_pass(&k, 2 * NET_NS_PER_S);
+    assert_int_equal(pcb->state, TCP_CLOSED);
+    assert_int_equal(pcb->ep.error, NET_ETIMEDOUT);
+    assert_int_equal(kit_last(&k, &s), 0); /* to somebody who was never there */
+}
+
 static void a_half_open_peer_is_reset(void **state) /* RFC 9293 3.5.1 */
 {
     struct kit_seg s;
@@ -291,6 +327,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_window_probe_without_data_is_answered, setup, teardown),
         cmocka_unit_test_setup_teardown(segments_to_nobody_get_a_reset, setup, teardown),
         cmocka_unit_test_setup_teardown(simultaneous_open_connects, setup, teardown),
+        cmocka_unit_test_setup_teardown(without_an_mss_option_segments_have_536_bytes, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_syn_that_nobody_answers_is_given_up_after_two_minutes, setup, teardown),
         cmocka_unit_test_setup_teardown(a_half_open_peer_is_reset, setup, teardown),
         cmocka_unit_test_setup_teardown(icmp_errors_must_quote_what_is_in_flight, setup, teardown),
         cmocka_unit_test_setup_teardown(congestion_marks_are_echoed_until_cwr, setup, teardown),

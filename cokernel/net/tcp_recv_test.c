@@ -103,6 +103,30 @@ static void the_right_edge_never_moves_left(void **state) /* RFC 9293 3.8.6 */
     tcp_abort(k.pcb);
 }
 
+static void a_full_buffer_opens_no_small_window(void **state) /* RFC 9293 3.8.6.2.2 */
+{
+    static uint8_t data[1448], got[3000];
+    struct kit_seg s;
+    kit_establish(&k, true, true);
+    while (k.pcb->rcv_adv - k.pcb->rcv_nxt >= sizeof data)
+        kit_data(&k, data, sizeof data);
+    uint32_t rest = k.pcb->rcv_adv - k.pcb->rcv_nxt;
+    kit_data(&k, data, rest);
+    kit_pass(&k, 100 * NET_NS_PER_MS); /* a delayed ACK */
+    assert_true(kit_last(&k, &s) && !s.wnd);
+    for (unsigned i = 0; i < 20; i++) /* less than a segment, bit by bit */
+        assert_int_equal(tcp_read(k.pcb, got, 50), 50);
+    kit_run(&k);
+    assert_int_equal(kit_last(&k, &s), 0);
+    kit_send(&k, (struct kit_seg){ .flags = TCP_ACK, .seq = k.snd - 1, .ack = k.rcv, .wnd = 512, .ts = true, .tsval = ++k.tsval }); /* a probe */
+    assert_true(kit_last(&k, &s) == 1 && !s.wnd);
+    for (unsigned i = 0; i < 3; i++)
+        tcp_read(k.pcb, got, sizeof got);
+    kit_run(&k);
+    assert_true(kit_last(&k, &s) == 1 && (uint32_t)s.wnd << k.pcb->rcv_wscale >= 2 * sizeof data);
+    tcp_abort(k.pcb);
+}
+
 static void data_beyond_the_window_is_cut_off(void **state)
 {
     static uint8_t data[1448];
@@ -371,6 +395,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_duplicate_is_reported, setup, teardown),
         cmocka_unit_test_setup_teardown(every_second_segment_is_acknowledged_others_soon, setup, teardown),
         cmocka_unit_test_setup_teardown(the_right_edge_never_moves_left, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_full_buffer_opens_no_small_window, setup, teardown),
         cmocka_unit_test_setup_teardown(data_beyond_the_window_is_cut_off, setup, teardown),
         cmocka_unit_test_setup_teardown(many_gaps_are_bounded, setup, teardown),
         cmocka_unit_test_setup_teardown(tiny_segments_do_not_pin_a_buffer_each, setup, teardown),
