@@ -11,6 +11,8 @@
  *   threads pin SECONDS  twice as many threads as CPUs compute while they are moved
  *                        about; each gets where it is sent and goes on, also when
  *                        the CPU leaves that it was sent to
+ *   threads tids N       N threads, one after the other, for which nobody waits, have
+ *                        as many thread identifiers
  */
 #include <errno.h>
 #include <semaphore.h>
@@ -233,6 +235,40 @@ static int pin(double seconds)
 	return !right;
 }
 
+static sem_t told;
+
+static void *tell_tid(void *at)
+{
+	*(long *)at = syscall(SYS_gettid);
+	sem_post(&told);
+	return NULL;
+}
+
+static int tids(int n)
+{
+	const struct timespec until_it_ended = { .tv_nsec = 2000000 };
+	long *tid = calloc((size_t)n, sizeof(*tid));
+	int different = 0;
+	pthread_t t;
+
+	sem_init(&told, 0, 0);
+	for (int i = 0; tid && i < n; i++) {
+		bool seen = false;
+
+		if ((errno = pthread_create(&t, NULL, tell_tid, &tid[i])))
+			die("pthread_create");
+		pthread_detach(t);
+		sem_wait(&told);
+		nanosleep(&until_it_ended, NULL);
+		for (int j = 0; j < i; j++)
+			seen |= tid[j] == tid[i];
+		different += !seen;
+	}
+	free(tid);
+	printf("%d\n", different);
+	return different != n;
+}
+
 static unsigned long run(int n, void *(*fn)(void *))
 {
 	pthread_t *t = calloc((size_t)n, sizeof(*t));
@@ -267,7 +303,7 @@ int main(int argc, char **argv)
 	if (argc == 2 && !strcmp(argv[1], "share"))
 		return share();
 	if (n < 1) {
-		fprintf(stderr, "usage: threads sum|block|spin|pin N, or share\n");
+		fprintf(stderr, "usage: threads sum|block|spin|pin|tids N, or share\n");
 		return 2;
 	}
 	if (!strcmp(argv[1], "sum")) {
@@ -287,6 +323,8 @@ int main(int argc, char **argv)
 	}
 	if (!strcmp(argv[1], "pin"))
 		return pin(n);
+	if (!strcmp(argv[1], "tids"))
+		return tids(n);
 	sched_getaffinity(0, sizeof(set), &set);
 	until = now() + n;
 	printf("%s\n", run(CPU_COUNT(&set), spinner) ? "right" : "nothing done");

@@ -126,12 +126,11 @@ static int wake(const struct futex_key *key, uint32_t most, uint32_t bits)
 	return woken;
 }
 
-void futex_wake_one(uaddr_t at)
+bool futex_wake_one(uaddr_t at)
 {
 	struct futex_key key;
 
-	if (!futex_key(at, false, &key))
-		wake(&key, 1, UINT32_MAX);
+	return !futex_key(at, false, &key) && wake(&key, 1, UINT32_MAX) > 0;
 }
 
 /* The thread may have been requeued: find the bucket it is in now. */

@@ -15,8 +15,9 @@ struct thread;
 #define FUTEX_TID_MASK   0x3fffffffu
 
 void futex_init(void);
-/* Wakes one who waits for the calling thread's word at `at`, in whatever program. */
-void futex_wake_one(uaddr_t at);
+/* Wakes one who waits for the calling thread's word at `at`, in whatever program; whether
+ * there was one. */
+bool futex_wake_one(uaddr_t at);
 /* The calling thread, which ends, holds the PI futex: the next waiter gets it. */
 void futex_pi_owner_died(struct thread *t, uaddr_t at);
 int64_t sys_futex(struct regs *r);

@@ -27,6 +27,9 @@
 /* How long a new thread waits for a twin that the proxy said it made. */
 #define TWIN_WAIT_NS 2000000000ull
 #define TWIN_BATCH 4u
+/* The tid of a thread for whose end nobody waited is used again after this many others,
+ * as far as there are twins to be had: the program may still know it. */
+#define TIDS_KEPT 16u
 
 static struct tree processes;   /* under processes_lock */
 static struct spinlock processes_lock;
@@ -143,14 +146,23 @@ uint32_t process_count(void)
 	return load_relaxed(&count);
 }
 
-static struct slot *pop_slot(struct process *p)
+/* A free slot; one that is kept only if at least so many are. NULL. */
+static struct slot *pop_slot(struct process *p, uint32_t kept_from)
 {
-	struct list *l;
+	struct slot *s = NULL;
 
 	spin_lock(&p->lock);
-	l = list_pop_front(&p->free_slots);
+	if (!list_empty(&p->free_slots)) {
+		s = list_first(&p->free_slots, struct slot, link);
+		if (s->kept && p->kept_slots < kept_from)
+			s = NULL;
+	}
+	if (s) {
+		list_remove(&s->link);
+		p->kept_slots -= s->kept;
+	}
 	spin_unlock(&p->lock);
-	return l ? list_entry(l, struct slot, link) : NULL;
+	return s;
 }
 
 int process_start(struct process *p, uint64_t token)
@@ -194,7 +206,7 @@ uint64_t process_fork_token(struct process *p)
 
 int process_add_first(struct process *p, struct thread *t)
 {
-	struct slot *s = pop_slot(p);
+	struct slot *s = pop_slot(p, 0);
 
 	if (!s)
 		return -EAGAIN;
@@ -265,7 +277,7 @@ int process_add_twin(struct process *p, uint32_t slot, uint32_t tid)
 	for (uint32_t i = 0; s && i < p->slot_page_count; i++)
 		if (p->slot_pages[i] == slot / OTR_SLOTS_PER_PAGE && !s->tid && tid) {
 			s->tid = tid;
-			list_push_back(&p->free_slots, &s->link);
+			list_push_front(&p->free_slots, &s->link);
 			err = 0;
 		}
 	spin_unlock(&p->lock);
@@ -274,26 +286,26 @@ int process_add_twin(struct process *p, uint32_t slot, uint32_t tid)
 
 struct slot *process_take_slot(struct process *p)
 {
-	struct slot *s = pop_slot(p);
+	struct slot *s = pop_slot(p, TIDS_KEPT);
 	uint64_t end;
 
 	if (s)
 		return s;
 	if (slot_call(current_thread()->slot, OTR_CALL_TWINS, (uint64_t[6]){ TWIN_BATCH }) <= 0)
-		return NULL;
+		return pop_slot(p, 0);
 	/* The host announces the twins by messages, which may come after. */
 	end = clock_uptime_ns() + TWIN_WAIT_NS;
-	while (!(s = pop_slot(p)) && clock_uptime_ns() < end && !thread_killed(current_thread()))
+	while (!(s = pop_slot(p, TIDS_KEPT)) && clock_uptime_ns() < end && !thread_killed(current_thread()))
 		thread_park_until(MIN(end, clock_uptime_ns() + 200000));
-	return s;
+	return s ? s : pop_slot(p, 0);
 }
 
-void process_leave_slot(struct process *p, struct slot *s)
+void process_leave_slot(struct process *p, struct slot *s, bool keep)
 {
 	/* The idle twin takes no signals. */
 	slot_post(s, OTR_CALL_SIGMASK, UINT64_MAX);
 	s->twin_mask = UINT64_MAX;
-	process_return_slot(p, s);
+	process_return_slot(p, s, keep);
 }
 
 void process_become_leader(struct process *p, struct thread *t)
@@ -306,8 +318,10 @@ void process_become_leader(struct process *p, struct thread *t)
 	list_for_each(s, &p->free_slots, link)
 		if (s->tid == p->pid)
 			found = s;
-	if (found)
+	if (found) {
 		list_remove(&found->link);
+		p->kept_slots -= found->kept;
+	}
 	spin_unlock(&p->lock);
 	if (!found)
 		return;
@@ -318,17 +332,22 @@ void process_become_leader(struct process *p, struct thread *t)
 	t->slot = found;
 	t->tid = found->tid;
 	spin_unlock(&p->lock);
-	process_leave_slot(p, old);
+	process_leave_slot(p, old, false);
 	signal_start_thread(t);
 }
 
-void process_return_slot(struct process *p, struct slot *s)
+void process_return_slot(struct process *p, struct slot *s, bool keep)
 {
 	spin_lock(&s->lock);
 	s->caller = NULL;
 	spin_unlock(&s->lock);
 	spin_lock(&p->lock);
-	list_push_front(&p->free_slots, &s->link);
+	s->kept = keep;
+	p->kept_slots += keep;
+	if (keep)
+		list_push_back(&p->free_slots, &s->link);
+	else
+		list_push_front(&p->free_slots, &s->link);
 	spin_unlock(&p->lock);
 }
 
@@ -415,18 +434,18 @@ noreturn_ void process_thread_exit(void)
 {
 	struct thread *t = current_thread();
 	struct process *p = t->process;
-	bool last;
+	bool last, joined = false;
 
 	robust_exit(t);
 	if (t->clear_tid && !p->dying) {
 		uint32_t zero = 0;
 
 		if (!user_write(t->clear_tid, &zero, sizeof(zero)))
-			futex_wake_one(t->clear_tid);
+			joined = futex_wake_one(t->clear_tid);
 	}
 	/* After a kill the twin may still be in a call: then it is lost to us. */
 	if (!thread_killed(t) || (!p->dying && slot_is_idle(t->slot))) {
-		process_leave_slot(p, t->slot);
+		process_leave_slot(p, t->slot, !joined);
 	} else {
 		spin_lock(&t->slot->lock);
 		t->slot->caller = NULL;

@@ -37,7 +37,8 @@ struct process {
 	struct spinlock lock;
 	struct list threads;
 	uint32_t thread_count;
-	struct list free_slots;     /* slots whose twin waits for a thread */
+	struct list free_slots;     /* slots whose twin waits for a thread: the last first, then those kept */
+	uint32_t kept_slots;
 	uint64_t *slot_pages;
 	uint32_t slot_page_count;
 	bool started;
@@ -110,9 +111,10 @@ int process_evacuate_memory(paddr_t start, paddr_t end);
 /* A free slot with its twin, asking the proxy for more twins when there is
  * none; NULL when it cannot make any. */
 struct slot *process_take_slot(struct process *p);
-void process_return_slot(struct process *p, struct slot *s);
+/* `keep`: the program may still know its tid. */
+void process_return_slot(struct process *p, struct slot *s, bool keep);
 /* The same for the calling thread's, which the twin is told to leave. */
-void process_leave_slot(struct process *p, struct slot *s);
+void process_leave_slot(struct process *p, struct slot *s, bool keep);
 /* t, the calling thread and the only one, takes the first twin and so the pid as
  * its tid; not if that twin is still in a call. */
 void process_become_leader(struct process *p, struct thread *t);

@@ -18,6 +18,7 @@ struct slot {
 	struct spinlock lock;
 	struct thread *caller;      /* whom to wake, under lock */
 	struct list link;           /* in the process's free list */
+	bool kept;                  /* there, for its tid: others first */
 	struct process *process;
 	uint64_t twin_mask;         /* the twin's signal mask, as far as we set it */
 	_Atomic uint32_t signals_taken; /* that the twin forwarded */

@@ -92,13 +92,13 @@ static int64_t make_thread(struct regs *r, const struct clone_args *a)
 	if (a->stack)
 		thread_regs(t)->rsp = a->stack + a->stack_size;
 	if (a->flags & CLONE_PARENT_SETTID && user_write(a->parent_tid, &t->tid, sizeof(t->tid))) {
-		process_return_slot(p, s);
+		process_return_slot(p, s, false);
 		thread_free(t);
 		return -EFAULT;
 	}
 	err = process_start_thread(p, t);
 	if (err) {
-		process_return_slot(p, s);
+		process_return_slot(p, s, false);
 		thread_free(t);
 		return err;
 	}

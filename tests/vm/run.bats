@@ -64,6 +64,10 @@ teardown_file() {
     same "$apps/threads" pin 3
 }
 
+@test "the identifier of a thread that ended unseen is not used again at once" {
+    same "$apps/threads" tids 16
+}
+
 @test "64 threads block in delegated reads at once, none starves another" {
     same "$apps/threads" block 64
 }
