@@ -3,7 +3,7 @@
  * A proxy for the stub image's make-believe process: attaches to the partition
  * named by its argument, executes the calls of stub_calls.h, and ends with the
  * process's exit status. With a second argument "hang" it attaches, starts, and
- * sleeps for ever.
+ * sleeps until SIGUSR1.
  */
 #include "abi/call.h"
 #include "abi/ioctl.h"
@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,6 +79,11 @@ static int64_t execute(const struct otr_slot *s)
 	return -ENOSYS;
 }
 
+static void wake(int signal)
+{
+	(void)signal;
+}
+
 int main(int argc, char **argv)
 {
 	struct otr_ioc_attach a = { 0 };
@@ -86,7 +92,7 @@ int main(int argc, char **argv)
 	struct otr_slot *page, *slot;
 	int ret;
 
-	if (argc < 2 || pipe(pipes))
+	if (argc < 2 || pipe(pipes) || signal(SIGUSR1, wake) == SIG_ERR)
 		return 125;
 	fd = open(OTR_DEV_RUN, O_RDWR | O_CLOEXEC);
 	snprintf(a.name, sizeof(a.name), "%s", argv[1]);
@@ -101,7 +107,7 @@ int main(int argc, char **argv)
 	if (CALL(OTR_IOC_START, &s))
 		return 125;
 	if (argc > 2)
-		pause();
+		pause();            /* SIGUSR1 ends it */
 	for (;;) {
 		struct otr_ioc_wait w = { .slot = t.slot };
 

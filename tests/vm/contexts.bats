@@ -74,8 +74,11 @@ probe() {
     ctx_probe p hang & a=$!
     sleep 0.2
     outrigger kill p
-    [ "$(value contexts)" -le 1 ]
-    kill $a
+    [ "$(value contexts)" -eq 1 ]
+    kill -USR1 $a
+    status=0
+    wait $a || status=$?
+    [ $status -eq $((128 + 9)) ]
     gone
 }
 
