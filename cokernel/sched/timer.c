@@ -87,25 +87,30 @@ void timer_interrupt(void)
 	timer_rearm();
 }
 
+/* Two that evacuate to each other would wait for each other otherwise. */
+static void lock_both(struct cpu *a, struct cpu *b)
+{
+	spin_lock(a < b ? &a->timer_lock : &b->timer_lock);
+	spin_lock(a < b ? &b->timer_lock : &a->timer_lock);
+}
+
 void timer_evacuate(struct cpu *to)
 {
 	struct cpu *c = this_cpu();
+	struct tree_node *n;
 
-	for (;;) {
-		struct tree_node *n;
-
-		spin_lock(&c->timer_lock);
+	do {
+		/* Both, as timer_cancel() must find each timer in one of the trees. */
+		lock_both(c, to);
 		n = tree_first(&c->timers);
-		if (n)
+		if (n) {
 			tree_remove(&c->timers, n);
-		spin_unlock(&c->timer_lock);
-		if (!n)
-			break;
-		spin_lock(&to->timer_lock);
-		container_of(n, struct timer, node)->cpu = to;
-		tree_insert(&to->timers, n, n->key);
+			store_release(&container_of(n, struct timer, node)->cpu, to);
+			tree_insert(&to->timers, n, n->key);
+		}
 		spin_unlock(&to->timer_lock);
-	}
+		spin_unlock(&c->timer_lock);
+	} while (n);
 	atomic_store(&to->timer_changed, true);
 	cpu_kick(to);
 	timer_rearm();
