@@ -450,7 +450,7 @@ static int create_remote(struct otr_context *c, struct otr_note *note)
 	struct otr_msg reply, msg = {
 		.type = OTR_MSG_PROC_CREATE,
 		.arg = { c->id, c->private_page, c->mailbox_page, c->slots[0]->page,
-			 (u32)c->tgid | (u64)from_kuid_munged(current_user_ns(), current_uid()) << 32 },
+			 (u32)c->tgid | (u64)from_kuid(&init_user_ns, current_uid()) << 32 },
 	};
 	int ret = otr_request(c->p, &msg, &reply, OTR_REQUEST_TIMEOUT_MS, true);
 
