@@ -11,6 +11,7 @@
 #include <linux/memory_hotplug.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
+#include <linux/set_memory.h>
 #include <linux/slab.h>
 
 #include "outrigger.h"
@@ -59,6 +60,42 @@ static int offline_bounded(u64 start, u64 bytes)
 	}
 	put_task_struct(t);
 	return job.ret;
+}
+
+/* Whether Linux maps the block with a page of 1 GiB that reaches beyond it. */
+static bool in_large_mapping(u64 start, u64 bytes)
+{
+	unsigned int level = PG_LEVEL_NONE;
+
+	if (IS_ALIGNED(start, PUD_SIZE) && IS_ALIGNED(bytes, PUD_SIZE))
+		return false;
+	return lookup_address((unsigned long)__va(start), &level) && level == PG_LEVEL_1G;
+}
+
+/* remove_pud_table() takes such a mapping for a page table that lies in the first page of the
+ * 1 GiB: it frees that page and unmaps all of it, the part that stays with Linux as well. Split
+ * before, there is a page table. What splits it is another cache type for one page, which must be
+ * ours meanwhile; any page of the block will do. */
+static int split_mapping(u64 start, u64 bytes)
+{
+	unsigned long pfn = PHYS_PFN(start), end = PHYS_PFN(start + bytes);
+	int ret = -EBUSY;
+
+	for (; pfn < end && in_large_mapping(start, bytes); pfn += pageblock_nr_pages) {
+		unsigned long at = (unsigned long)__va(PFN_PHYS(pfn));
+
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		if (alloc_contig_range(pfn, pfn + 1, MIGRATE_MOVABLE, GFP_KERNEL | __GFP_NOWARN))
+			continue;
+		ret = set_memory_uc(at, 1);
+		if (!ret)
+			ret = set_memory_wb(at, 1);
+		free_contig_range(pfn, 1);
+		if (ret)
+			return ret;
+	}
+	return in_large_mapping(start, bytes) ? ret ? ret : -EBUSY : 0;
 }
 
 /* Linux cannot take a block out of the middle of a System RAM resource that has
@@ -134,7 +171,9 @@ static struct otr_chunk *take_block(struct otr_partition *p, u64 start, u64 byte
 
 	if (!c)
 		return ERR_PTR(-ENOMEM);
-	ret = offline_bounded(start, bytes);
+	ret = split_mapping(start, bytes);
+	if (!ret)
+		ret = offline_bounded(start, bytes);
 	if (ret) {
 		kfree(c);
 		return ERR_PTR(ret);
