@@ -19,11 +19,15 @@ enum {
 	CLONE_VM = 0x100, CLONE_FS = 0x200, CLONE_FILES = 0x400, CLONE_SIGHAND = 0x800,
 	CLONE_VFORK = 0x4000, CLONE_THREAD = 0x10000, CLONE_SYSVSEM = 0x40000, CLONE_SETTLS = 0x80000,
 	CLONE_PARENT_SETTID = 0x100000, CLONE_CHILD_CLEARTID = 0x200000, CLONE_DETACHED = 0x400000,
-	CLONE_CHILD_SETTID = 0x1000000,
+	CLONE_PTRACE = 0x2000, CLONE_UNTRACED = 0x800000, CLONE_CHILD_SETTID = 0x1000000,
 };
+#define CLONE_IO 0x80000000u
 #define CLONE_NEEDED (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD)
 #define CLONE_KNOWN (CLONE_NEEDED | CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID | \
 		     CLONE_CHILD_CLEARTID | CLONE_DETACHED | CLONE_CHILD_SETTID)
+/* Of a process. What only says what may be shared or traced changes nothing here. */
+#define CLONE_PROCESS (CLONE_VM | CLONE_VFORK | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID | \
+		       CLONE_CHILD_SETTID | CLONE_DETACHED | CLONE_PTRACE | CLONE_UNTRACED | CLONE_IO)
 
 struct clone_args {             /* the part of Linux's that threads use */
 	uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls;
@@ -50,6 +54,8 @@ static int64_t make_thread(struct regs *r, const struct clone_args *a)
 
 	if (a->flags & CLONE_VM && !(a->flags & (CLONE_VFORK | CLONE_THREAD)))
 		return dispatch_refuse(r, -EINVAL, "processes that share memory are not built");
+	if (!(a->flags & CLONE_THREAD) && a->flags & ~(uint64_t)CLONE_PROCESS)
+		return dispatch_refuse(r, -EINVAL, "namespaces of its own and what is shared with a child but memory are not built");
 	if (!(a->flags & CLONE_THREAD))
 		return fork_call(me, &(struct fork_request){
 			.flags = a->flags, .stack = a->stack ? a->stack + a->stack_size : 0, .tls = a->tls,
@@ -108,7 +114,8 @@ static int64_t make_thread(struct regs *r, const struct clone_args *a)
 int64_t sys_clone(struct regs *r)
 {
 	struct clone_args a = {
-		.flags = r->rdi & ~0xfful, .stack = r->rsi, .parent_tid = r->rdx,
+		/* As Linux: what a caller's int was extended with means nothing. */
+		.flags = (uint32_t)r->rdi & ~0xffu, .stack = r->rsi, .parent_tid = r->rdx,
 		.child_tid = r->r10, .tls = r->r8,
 	};
 

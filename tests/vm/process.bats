@@ -137,6 +137,19 @@ print(c.prctl(15, b"name", 0, 0, 0), open("/proc/self/comm").read().strip())')" 
 0 name" ]
 }
 
+@test "a child with namespaces of its own is refused, not made without them" {
+    command -v python3 || skip "python3 is not installed"
+    [ "$(outrigger run p -- /usr/bin/python3 -c '
+import ctypes, os
+c = ctypes.CDLL(None, use_errno=True)
+def clone(flags):
+    pid = c.syscall(56, flags | 17, 0, 0, 0, 0)
+    if not pid: os._exit(0)
+    return ctypes.get_errno() if pid < 0 else os.waitpid(pid, 0)[1]
+# None, CLONE_IO; CLONE_NEWPID, CLONE_NEWUSER, CLONE_FILES, CLONE_PARENT.
+print([clone(f) for f in (0, 0x80000000, 0x20000000, 0x10000000, 0x400, 0x8000)])')" = "[0, 0, 22, 22, 22, 22]" ]
+}
+
 @test "nothing is left behind" {
     eventually 5 contexts_are p 0
     eventually 5 processes_are p 0
