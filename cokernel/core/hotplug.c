@@ -125,9 +125,9 @@ noreturn_ void stop_park(void)
 
 	mm_leave();
 	for (uint32_t i = 0; i < CPUS_MOST && !to; i++)
-		if (cpumask_test(&cpu_online_mask, i))
+		if (i != c->index && cpumask_test(&cpu_online_mask, i))
 			to = cpu_table[i];
-	if (to)
+	if (to)                     /* else it is the last one */
 		timer_evacuate(to);
 	apic_timer_arm(0);
 	phys_cache_flush();
