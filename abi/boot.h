@@ -114,6 +114,7 @@ OTR_ASSERT_SIZE(struct otr_boot_range, 24);
 #define OTR_AREA_WAKE_C2H  9u  /* struct otr_wake: calls that are posted */
 #define OTR_AREA_CONTEXTS 10u  /* pages for otr_ctx_private, otr_ctx_mailbox, slots */
 #define OTR_AREA_DOORBELL 11u  /* struct otr_doorbell */
+#define OTR_AREA_VERSIONS 12u  /* uint32_t[], of files; see otr_file_version in call.h */
 
 struct otr_boot_area {
 	uint32_t type;              /* OTR_AREA_* */

@@ -166,6 +166,22 @@ struct otr_fetch {
 };
 OTR_ASSERT_SIZE(struct otr_fetch, 48);
 
+/*
+ * Versions of files. As long as place `slot` of OTR_AREA_VERSIONS holds `version`,
+ * nobody has been able to write to the file since it got that version, and what is
+ * read of it is what it contains. Numbers are not given twice in the life of a
+ * co-kernel (they would be after four thousand million). An entry tells of the file
+ * that OTR_CALL_FILE answered last, at place number % OTR_VERSIONS_RECENT.
+ */
+#define OTR_VERSIONS_RECENT 16u
+struct otr_file_version {
+	uint32_t file;              /* host, 0 while the rest changes */
+	uint32_t slot;              /* host */
+	uint32_t version;           /* host; 0: it has none, its pages cannot be kept */
+	uint32_t reserved;          /* 0 */
+};
+OTR_ASSERT_SIZE(struct otr_file_version, 16);
+
 #define OTR_GRANT_COUNT 64u
 
 struct otr_ctx_private {
@@ -177,7 +193,8 @@ struct otr_ctx_private {
 	struct otr_fetch fetch[OTR_FETCH_COUNT];
 	/* host, before OTR_MSG_GRANT: frames of Linux's, physical address and flags */
 	uint64_t grant[OTR_GRANT_COUNT];
-	uint64_t reserved2[80];
+	struct otr_file_version version[OTR_VERSIONS_RECENT];
+	uint64_t reserved2[48];
 };
 #define OTR_GRANT_VALID 1ull
 #define OTR_GRANT_WRITE 2ull

@@ -339,7 +339,7 @@ int otr_ctx_setup(struct otr_partition *p)
 	p->ctx_page_map = bitmap_zalloc(p->sh.ctx_pages, GFP_KERNEL);
 	p->slot_page = kvcalloc(p->sh.ctx_pages, sizeof(*p->slot_page), GFP_KERNEL);
 	p->slot_page_end = 0;
-	return p->ctx_page_map && p->slot_page ? 0 : -ENOMEM;
+	return p->ctx_page_map && p->slot_page ? otr_versions_setup(p) : -ENOMEM;
 }
 
 /* op_lock held, partition quiet. -EBUSY: Linux still holds pins. */
@@ -354,6 +354,7 @@ int otr_ctx_teardown(struct otr_partition *p, u32 timeout_ms)
 	if (!wait_event_timeout(p->ctx_wait, !atomic_read(&p->ctx_count),
 				msecs_to_jiffies(timeout_ms)))
 		return -EBUSY;
+	otr_versions_teardown(p);
 	mutex_lock(&p->ctx_lock);
 	bitmap_free(p->ctx_page_map);
 	kvfree(p->slot_page);

@@ -97,10 +97,23 @@ static int check(struct file *file, u32 prot)
 	return 0;
 }
 
+/* files_lock held. Tells the co-kernel in the one place where no program can write. */
+static void tell_version(struct otr_context *c, u32 number, u32 slot, u32 version)
+{
+	struct otr_file_version *to = &c->priv->version[number % OTR_VERSIONS_RECENT];
+
+	WRITE_ONCE(to->file, 0);
+	smp_wmb();
+	WRITE_ONCE(to->slot, slot);
+	WRITE_ONCE(to->version, version);
+	smp_store_release(&to->file, number);
+}
+
 int otr_ctx_file(struct file *filp, struct otr_ioc_file *req, struct otr_note *note)
 {
 	struct otr_context *c;
 	struct file *file = NULL;
+	u32 slot = 0, version = 0;
 	int ret = 0, i;
 
 	if (req->fd >= 0) {
@@ -116,11 +129,15 @@ int otr_ctx_file(struct file *filp, struct otr_ioc_file *req, struct otr_note *n
 			fput(file);
 		return PTR_ERR(c);
 	}
+	if (!ret && file && !c->detached)
+		otr_version_get(c->p, file, &slot, &version);
 	mutex_lock(&c->files_lock);
 	for (i = 0; i < ARRAY_SIZE(req->close); i++)
 		forget(c, req->close[i]);
 	if (!ret && file && !c->detached)
 		ret = number_of(c, file, &req->number);
+	if (!ret && req->number)
+		tell_version(c, req->number, slot, version);
 	mutex_unlock(&c->files_lock);
 	otr_ctx_leave(c);
 	if (file)

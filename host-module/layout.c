@@ -103,6 +103,7 @@ static void place_areas(struct otr_partition *p, struct otr_shared *sh, struct l
 	sh->contexts = base + contexts;
 	sh->contexts_phys = sh->phys + contexts;
 	sh->doorbell = base + place(l, OTR_AREA_DOORBELL, sh->phys, sizeof(struct otr_doorbell));
+	sh->versions = base + place(l, OTR_AREA_VERSIONS, sh->phys, OTR_VERSIONS * sizeof(u32));
 	sh->bytes = l->at;
 }
 

@@ -13,7 +13,9 @@
  *   context.zap_lock       read: faults insert frames; write: zaps remove them
  *   context.files_lock     numbers of files; taken alone, a parent's before its child's
  *   context.grant_lock     grants of Linux's memory; inside Linux's locks on mappings and pages
- *   spin locks: partition.state_lock, .req_lock, .tx_lock, .slot_lock, .bell_lock, .ring_lock;
+ *   partition.version_mutex  giving versions to files; Linux's locks on marks are inside
+ *   spin locks: partition.state_lock, .req_lock, .tx_lock, .slot_lock, .bell_lock, .ring_lock,
+ *               .version_lock (inside Linux's locks on inodes and marks);
  *               otr_cpu_owner_lock, otr_clock_lock. None is taken inside another,
  *               except tx_lock inside req_lock.
  * otr_list_lock (names) is taken alone, to look up and to link.
@@ -24,6 +26,7 @@
 #undef pr_fmt
 #define pr_fmt(fmt) "outrigger: " fmt
 
+#include <linux/bitmap.h>
 #include <linux/completion.h>
 #include <linux/device.h>
 #include <linux/ioport.h>
@@ -54,6 +57,7 @@
 #define OTR_CONSOLE_BYTES (64u << 10)
 #define OTR_INPUT_BYTES (4u << 10)
 #define OTR_CPU_LIMIT_MAX 1024u
+#define OTR_VERSIONS 4096u       /* files of a partition that have one, at a time */
 #define OTR_BOOT_TIMEOUT_MS 10000
 #define OTR_REQUEST_TIMEOUT_MS 10000
 
@@ -135,6 +139,7 @@ struct otr_shared {
 	void *contexts;
 	u64 contexts_phys;
 	struct otr_doorbell *doorbell;
+	u32 *versions;
 	u64 root_phys;               /* initial page table */
 	u64 entry;
 	u64 boot_virt;
@@ -223,6 +228,14 @@ struct otr_partition {
 	spinlock_t slot_lock;
 	struct otr_slot_page **slot_page; /* by page number; slot_lock */
 	u32 slot_page_end;           /* above the highest in use; slot_lock */
+
+	/* Versions of files (version.c) */
+	struct mutex version_mutex;
+	struct fsnotify_group *version_group; /* version_mutex; between setup and teardown */
+	spinlock_t version_lock;
+	struct list_head versions;   /* version_lock */
+	u32 last_version;            /* version_lock */
+	DECLARE_BITMAP(version_map, OTR_VERSIONS); /* slots in use; version_lock */
 };
 
 #define otr_pr(level, p, fmt, ...) \
@@ -364,6 +377,12 @@ void otr_sysfs_fini(void);
 void otr_sysfs_cpu_add(struct otr_partition *p, struct otr_cpu *c);
 void otr_sysfs_cpu_remove(struct otr_cpu *c);
 void otr_sysfs_changed(struct otr_partition *p);
+
+/* version.c */
+void otr_versions_init(struct otr_partition *p);
+int otr_versions_setup(struct otr_partition *p);
+void otr_versions_teardown(struct otr_partition *p);
+void otr_version_get(struct otr_partition *p, struct file *file, u32 *slot, u32 *number);
 
 /* chardev.c */
 int otr_chardev_init(void);

@@ -290,6 +290,7 @@ static struct otr_partition *partition_alloc(const struct otr_ioc_create *req)
 	INIT_WORK(&p->crash_work, crash_work);
 	INIT_WORK(&p->event_work, event_work);
 	INIT_DELAYED_WORK(&p->watchdog, otr_watchdog_work);
+	otr_versions_init(p);
 	return p;
 }
 

@@ -12,6 +12,7 @@
 #include "cokernel/ipc/control.h"
 #include "cokernel/lib/atomic.h"
 #include "cokernel/lib/errno.h"
+#include "cokernel/mm/filecache.h"
 #include "cokernel/mm/kvm.h"
 #include "cokernel/mm/mm.h"
 #include "cokernel/mm/phys.h"
@@ -71,6 +72,7 @@ int hotplug_memory_remove(paddr_t start, uint64_t bytes)
 	/* What programs put there while it was open moves away; what is on its
 	 * way out (quarantine) needs a few rounds. */
 	for (int i = 0; i < EVACUATE_ROUNDS; i++) {
+		filecache_evict(start, end);
 		moved = process_evacuate_memory(start, end);
 		err = phys_zone_remove(start, end);
 		if (err != -EBUSY)

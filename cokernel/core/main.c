@@ -12,6 +12,7 @@
 #include "cokernel/lib/atomic.h"
 #include "cokernel/lib/errno.h"
 #include "cokernel/lib/string.h"
+#include "cokernel/mm/filecache.h"
 #include "cokernel/mm/kmem.h"
 #include "cokernel/mm/kvm.h"
 #include "cokernel/mm/phys.h"
@@ -136,6 +137,7 @@ noreturn_ void boot_main(const struct otr_boot *header, uint64_t index)
 	become_idle(&boot_cpu, &boot_idle, boot_stack_end);
 	ap_root = kernel_root.v;
 	slot_init();
+	filecache_init();
 	futex_init();
 	vdso_init();
 	dispatch_init();

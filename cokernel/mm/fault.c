@@ -212,7 +212,7 @@ int mm_fault_nowait(struct mm *mm, uint64_t va, uint32_t access, uint32_t *fetch
 			return -EINPROGRESS;
 		}
 		if (n.file) {
-			ret = file_fault(mm, va, fetch);
+			ret = file_fault(mm, va, access, fetch);
 			if (ret)
 				return ret;
 			continue;

@@ -5,6 +5,11 @@
  * touched, more while a program goes through the file in order. Whoever finds a
  * piece finished, a thread or the host's next question, puts its pages in place,
  * where the area is still the same.
+ *
+ * Pages of a file that has a version (struct otr_file_version) are kept in the
+ * cache (filecache.h), and the next program finds them there. It has them marked
+ * for copying, as pages are after a fork; what is written to at once, or has an end
+ * of its own (where a segment's data ends within a page), is copied at once.
  */
 #include "cokernel/core/clock.h"
 #include "cokernel/lib/atomic.h"
@@ -40,7 +45,18 @@ static struct mapped_file *find(struct mm *mm, uint32_t number)
 	return n && n->key == number ? container_of(n, struct mapped_file, node) : NULL;
 }
 
-struct mapped_file *mm_file_get(struct mm *mm, uint32_t number)
+/* What the host has told of it. A version torn from two entries fits no slot. */
+static void learn_version(struct mm *mm, uint32_t number, struct file_version *v)
+{
+	const struct otr_file_version *from = mm->zaps ? &mm->zaps->version[number % OTR_VERSIONS_RECENT] : NULL;
+
+	if (from && load_acquire(&from->file) == number) {
+		v->slot = load_acquire(&from->slot);
+		v->number = load_acquire(&from->version);
+	}
+}
+
+static struct mapped_file *get_file(struct mm *mm, uint32_t number, const struct file_version *version)
 {
 	struct mapped_file *f, *fresh = kmem_zalloc(sizeof(*fresh));
 
@@ -54,10 +70,24 @@ struct mapped_file *mm_file_get(struct mm *mm, uint32_t number)
 		list_init(&f->idle);
 		tree_insert(&mm->files, &f->node, number);
 	}
+	if (version)
+		f->version = *version;
+	else
+		learn_version(mm, number, &f->version);
 	file_get_locked(f);
 	spin_unlock(&mm->lock);
 	kmem_free(fresh);
 	return f;
+}
+
+struct mapped_file *mm_file_get(struct mm *mm, uint32_t number)
+{
+	return get_file(mm, number, NULL);
+}
+
+struct mapped_file *mm_file_inherit(struct mm *child, const struct mapped_file *parent)
+{
+	return get_file(child, (uint32_t)parent->node.key, &parent->version);
 }
 
 void mm_file_put(struct mm *mm, struct mapped_file *f)
@@ -105,33 +135,86 @@ static void put_pages(struct page *p, uint32_t from, uint32_t to)
 		page_put(p + from++);
 }
 
-/* One page of a finished piece; `bytes` of the file are behind its start. */
-static bool place(struct mm *mm, const struct fetch *f, uint32_t k, uint64_t bytes)
+/* Makes a page the one of an empty entry. What others have too is marked for copying. */
+static void set_entry(struct mm *mm, uint64_t *e, struct page *p, uint32_t prot, bool shared)
 {
-	uint64_t va = f->va + k * PAGE_SIZE, *e, left;
-	struct vma *v = vma_find(mm, va);
-	struct page *p = f->block + k;
-	struct area a;
+	uint64_t flags = pte_flags(prot);
 
-	if (!bytes || !v || v->start > va || !v->a.file || v->a.file->node.key != f->number)
-		return false;
-	a = vma_piece(v, va);
-	if (a.offset != f->offset + k * PAGE_SIZE || a.offset >= a.data_end)
-		return false;
-	e = pt_ensure(mm->root, va, 0, page_alloc_table);
-	if (!e || pte_used(*e))
-		return false;
-	left = MIN(bytes, a.data_end - a.offset);
-	if (left < PAGE_SIZE)
-		memset((char *)page_to_virt(p) + left, 0, PAGE_SIZE - left);
-	store_release(e, page_to_phys(p).v | pte_flags(a.prot));
+	if (shared)
+		flags = (flags & ~PTE_WRITE) | PTE_COW;
+	store_release(e, page_to_phys(p).v | flags);
 	mm->resident_pages++;
+}
+
+/* A copy of a page's first `bytes` bytes, then zeroes. */
+static struct page *copy_of(struct page *p, uint64_t bytes)
+{
+	struct page *copy = page_alloc_movable(0);
+
+	if (copy) {
+		memcpy(page_to_virt(copy), page_to_virt(p), bytes);
+		memset((char *)page_to_virt(copy) + bytes, 0, PAGE_SIZE - bytes);
+	}
+	return copy;
+}
+
+/* Puts a page of a file where area `a` begins, into the empty entry e: itself, with the
+ * caller's reference, or a copy. False: neither, the reference is still the caller's. */
+static bool place(struct mm *mm, uint64_t *e, const struct area *a, struct page *p, bool shared, bool write)
+{
+	uint64_t left = MIN(a->data_end - a->offset, PAGE_SIZE);
+	struct page *copy;
+
+	if (!shared) {
+		memset((char *)page_to_virt(p) + left, 0, PAGE_SIZE - left);
+		set_entry(mm, e, p, a->prot, false);
+		return true;
+	}
+	if (!write && left == PAGE_SIZE) {
+		set_entry(mm, e, p, a->prot, true);
+		return true;
+	}
+	copy = copy_of(p, left);
+	if (!copy)
+		return false;
+	set_entry(mm, e, copy, a->prot, false);
+	page_put(p);
 	return true;
 }
 
-/* Puts the pages of a finished piece in place. For the one who waits for `va`:
- * 0, look again; -ENXIO, the file has no such page (or cannot be read). */
-static int finish(struct mm *mm, uint32_t i, uint64_t va)
+/* The area that shows page `offset` of the file at va, if it does. */
+static bool area_at(struct mm *mm, uint32_t number, uint64_t va, uint64_t offset, struct area *a)
+{
+	struct vma *v = vma_find(mm, va);
+
+	if (!v || v->start > va || !v->a.file || v->a.file->node.key != number)
+		return false;
+	*a = vma_piece(v, va);
+	return a->offset == offset && a->offset < a->data_end;
+}
+
+/* One page of a finished piece, which has `bytes` bytes of the file. */
+static bool place_fetched(struct mm *mm, const struct fetch *f, uint32_t k, uint64_t bytes, bool write)
+{
+	uint64_t va = f->va + k * PAGE_SIZE, offset = f->offset + k * PAGE_SIZE, *e;
+	struct page *p = f->block + k;
+	struct area a;
+	bool shared;
+
+	if (!bytes)
+		return false;
+	if (bytes < PAGE_SIZE)
+		memset((char *)page_to_virt(p) + bytes, 0, PAGE_SIZE - bytes);
+	shared = filecache_add(&f->version, offset >> PAGE_SHIFT, p);
+	if (!area_at(mm, f->number, va, offset, &a))
+		return false;
+	e = pt_ensure(mm->root, va, 0, page_alloc_table);
+	return e && !pte_used(*e) && place(mm, e, &a, p, shared, write);
+}
+
+/* Puts the pages of a finished piece in place. For the one who waits for `va`, to write
+ * to it or not: 0, look again; -ENXIO, the file has no such page (or cannot be read). */
+static int finish(struct mm *mm, uint32_t i, uint64_t va, bool write)
 {
 	struct fetch *f = &mm->fetch[i];
 	int64_t result = load_relaxed(&mm->zaps->fetch[i].result);
@@ -140,7 +223,7 @@ static int finish(struct mm *mm, uint32_t i, uint64_t va)
 	for (uint32_t k = 0; k < f->pages; k++) {
 		uint64_t at = k * PAGE_SIZE;
 
-		if (!place(mm, f, k, got > at ? got - at : 0))
+		if (!place_fetched(mm, f, k, got > at ? got - at : 0, write && f->va + at == va))
 			page_put(f->block + k);
 	}
 	release(mm, i);
@@ -148,6 +231,45 @@ static int finish(struct mm *mm, uint32_t i, uint64_t va)
 		return 0;
 	return result == -ENOMEM ? -ENOMEM : -ENXIO;
 }
+
+/* ---- Pieces that are there; mm->lock held ---- */
+
+/* Puts a page of the cache at its place in v, unless another is there. */
+static bool place_cached(struct mm *mm, struct vma *v, uint64_t va, struct page *p, bool write)
+{
+	struct area a = vma_piece(v, va);
+	uint64_t *e = a.offset < a.data_end ? pt_ensure(mm->root, va, 0, page_alloc_table) : NULL;
+
+	return e && !pte_used(*e) && place(mm, e, &a, p, true, write);
+}
+
+/* Maps the page of va from the cache, and, to read, those around it. False: it is not there. */
+static bool map_cached(struct mm *mm, struct vma *v, uint64_t va, bool write)
+{
+	struct page *piece[FILECACHE_PIECE];
+	uint64_t index = vma_piece(v, va).offset >> PAGE_SHIFT;
+	uint32_t mine = index % FILECACHE_PIECE;
+	bool mapped = false;
+
+	if (!filecache_get(&v->a.file->version, index, piece))
+		return false;
+	for (uint32_t i = 0; i < FILECACHE_PIECE; i++) {
+		uint64_t at = va + ((uint64_t)i - mine) * PAGE_SIZE;
+		bool placed = false;
+
+		if (!piece[i])
+			continue;
+		if (i == mine || (!write && at >= v->start && at < v->end))
+			placed = place_cached(mm, v, at, piece[i], write);
+		if (i == mine)
+			mapped = placed;
+		if (!placed)
+			page_put(piece[i]);
+	}
+	return mapped;
+}
+
+/* ---- Requests; mm->lock held ---- */
 
 static bool covers(const struct fetch *f, uint64_t va)
 {
@@ -159,7 +281,7 @@ static int find_free(struct mm *mm)
 {
 	for (uint32_t i = 0; i < OTR_FETCH_COUNT; i++) {
 		if (mm->fetch[i].block && state_of(mm, i) == OTR_FETCH_DONE)
-			finish(mm, i, 0);
+			finish(mm, i, 0, false);
 		if (!mm->fetch[i].block)
 			return (int)i;
 	}
@@ -219,6 +341,7 @@ static int post(struct mm *mm, uint32_t i, struct vma *v, uint64_t va)
 	put_pages(f->block, pages, 1u << order);
 	f->pages = pages;
 	f->number = (uint32_t)v->a.file->node.key;
+	f->version = v->a.file->version;
 	f->va = start;
 	f->offset = vma_piece(v, start).offset;
 	to->file = f->number;
@@ -230,8 +353,9 @@ static int post(struct mm *mm, uint32_t i, struct vma *v, uint64_t va)
 	return -EINPROGRESS;
 }
 
-int file_fault(struct mm *mm, uint64_t va, uint32_t *index)
+int file_fault(struct mm *mm, uint64_t va, uint32_t access, uint32_t *index)
 {
+	bool write = access == MM_WRITE;
 	struct vma *v;
 	int i, ret = 0;
 
@@ -246,7 +370,8 @@ int file_fault(struct mm *mm, uint64_t va, uint32_t *index)
 			break;
 	if (i < (int)OTR_FETCH_COUNT) {
 		*index = (uint32_t)i;
-		ret = state_of(mm, *index) == OTR_FETCH_DONE ? finish(mm, *index, va) : -EINPROGRESS;
+		ret = state_of(mm, *index) == OTR_FETCH_DONE ? finish(mm, *index, va, write) :
+								     -EINPROGRESS;
 		goto out;
 	}
 	v = vma_find(mm, va);
@@ -256,6 +381,8 @@ int file_fault(struct mm *mm, uint64_t va, uint32_t *index)
 		ret = -ENXIO;
 		goto out;
 	}
+	if (map_cached(mm, v, va, write))
+		goto out;
 	i = find_free(mm);
 	if (i < 0) {
 		ret = i;

@@ -46,7 +46,7 @@ static int share_area(struct mm *parent, struct mm *child, const struct vma *v)
 		arch_serve();
 	}
 	if (a.file) {
-		a.file = mm_file_get(child, (uint32_t)a.file->node.key);
+		a.file = mm_file_inherit(child, a.file);
 		if (!a.file)
 			return -ENOMEM;
 	}

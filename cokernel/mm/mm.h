@@ -16,6 +16,7 @@
 #include "cokernel/lib/spinlock.h"
 #include "cokernel/lib/tree.h"
 #include "cokernel/lib/types.h"
+#include "cokernel/mm/filecache.h"
 #include "cokernel/mm/policy.h"
 #include "cokernel/sched/mutex.h"
 
@@ -45,6 +46,7 @@ struct mapped_file {
 	struct tree_node node;      /* in mm->files; key: the host's number for it */
 	uint32_t areas;             /* and others that use it */
 	struct list idle;           /* in mm->idle_files: no area is left */
+	struct file_version version;
 };
 
 /* Pages that every program may have mapped as they are; they live for ever. */
@@ -80,6 +82,7 @@ struct fetch {
 	struct page *block;         /* NULL: free */
 	uint32_t pages;
 	uint32_t number;            /* of the file */
+	struct file_version version;
 	uint64_t va, offset;
 };
 
@@ -230,8 +233,11 @@ bool mm_fetch_return(struct mm *mm, struct mm *via, enum mm_return how);
 int mm_poke(struct mm *mm, uint64_t va, uint8_t value, uint8_t *was);
 /* -EFAULT also where no page is there yet. */
 int mm_peek(struct mm *mm, uint64_t va, uint8_t *value);
-/* file.c. The file of that number, with one more user; NULL without memory. */
+/* file.c. The file of that number, with one more user; NULL without memory. It has the
+ * version that the host has told last, if it has told one. */
 struct mapped_file *mm_file_get(struct mm *mm, uint32_t number);
+/* The same in the address space of a fork. */
+struct mapped_file *mm_file_inherit(struct mm *child, const struct mapped_file *parent);
 void mm_file_put(struct mm *mm, struct mapped_file *f);
 /* Takes up to `most` numbers of files that nobody uses any more: how many. */
 uint32_t mm_files_take_idle(struct mm *mm, uint32_t *number, uint32_t most);

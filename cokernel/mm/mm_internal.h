@@ -54,7 +54,7 @@ void file_get_locked(struct mapped_file *f);
 void file_put_locked(struct mm *mm, struct mapped_file *f);
 /* Without the lock; the page of va is not there and belongs to a file. 0: look
  * again; else as mm_fault_nowait(). */
-int file_fault(struct mm *mm, uint64_t va, uint32_t *index);
+int file_fault(struct mm *mm, uint64_t va, uint32_t access, uint32_t *index);
 /* Takes back what nobody has begun. */
 void file_forget_fetches(struct mm *mm);
 /* Nothing is under way any more. */

@@ -6,6 +6,7 @@
 #include "cokernel/lib/atomic.h"
 #include "cokernel/lib/errno.h"
 #include "cokernel/lib/string.h"
+#include "cokernel/mm/filecache.h"
 #include "cokernel/mm/kvm.h"
 
 struct zone {
@@ -30,6 +31,7 @@ static struct spinlock zones_lock;  /* adding and removing */
 #define ANY_NODE UINT64_MAX
 #define PAGE_CACHE_MOST 64u
 #define RESERVE_MOST 4096u      /* pages: 16 MiB */
+#define RECLAIM_PAGES 256u      /* of the files' pages, at a time */
 
 static struct zone *zone_at(uint32_t i)
 {
@@ -309,6 +311,13 @@ static struct page *alloc_from(bool movable, uint32_t order, bool for_program, u
 	return NULL;
 }
 
+/* The cache of files' pages gives some back. Large pages are a matter of speed, for
+ * which it does not go. */
+static bool reclaim(uint32_t order)
+{
+	return order < ORDER_LARGE && filecache_reclaim(order ? UINT64_MAX : RECLAIM_PAGES);
+}
+
 static struct page *alloc(bool movable, uint32_t order)
 {
 	struct cpu *c = this_cpu();
@@ -324,10 +333,12 @@ static struct page *alloc(bool movable, uint32_t order)
 			p = NULL;
 		}
 	}
-	if (!p)
-		p = alloc_from(movable, order, movable, ANY_NODE);
-	if (!p)
-		p = alloc_from(!movable, order, movable, ANY_NODE);
+	do {
+		if (!p)
+			p = alloc_from(movable, order, movable, ANY_NODE);
+		if (!p)
+			p = alloc_from(!movable, order, movable, ANY_NODE);
+	} while (unlikely(!p) && reclaim(order));
 	if (!p)
 		return NULL;
 	p->order = (uint8_t)order;
@@ -359,10 +370,13 @@ static uint64_t nth_node(uint64_t nodes, uint64_t n)
 
 static struct page *alloc_on(uint32_t order, uint64_t nodes)
 {
-	struct page *p = alloc_from(true, order, true, nodes);
+	struct page *p;
 
-	if (!p)
-		p = alloc_from(false, order, true, nodes);
+	do {
+		p = alloc_from(true, order, true, nodes);
+		if (!p)
+			p = alloc_from(false, order, true, nodes);
+	} while (unlikely(!p) && reclaim(order));
 	if (p) {
 		p->order = (uint8_t)order;
 		atomic_store_explicit(&p->refs, 1, memory_order_relaxed);
@@ -398,6 +412,11 @@ uint64_t phys_nodes(void)
 		if (zone_at(i)->end_pfn)
 			nodes |= node_bit(zone_at(i));
 	return nodes;
+}
+
+bool page_stays(const struct page *p)
+{
+	return load_relaxed(&zone_at(p->zone)->live);
 }
 
 uint32_t page_node(const struct page *p)
@@ -474,5 +493,5 @@ uint64_t phys_free_bytes(void)
 		if (cpu_table[i])
 			cached += load_relaxed(&cpu_table[i]->page_cache_count[0]) +
 				  load_relaxed(&cpu_table[i]->page_cache_count[1]);
-	return sum(true) + (cached << PAGE_SHIFT);
+	return sum(true) + (cached << PAGE_SHIFT) + filecache_bytes();
 }

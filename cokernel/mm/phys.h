@@ -75,10 +75,13 @@ static inline void page_get(struct page *p)
 void page_split(struct page *p);
 /* For pt_* functions: a zeroed table page, 0 when memory is out. */
 paddr_t page_alloc_table(void);
+/* Its zone has not been closed. */
+bool page_stays(const struct page *p);
 
 /* Gives the calling CPU's cached pages back to their zones. */
 void phys_cache_flush(void);
 uint64_t phys_total_bytes(void);
+/* With what the cache of files' pages holds, which goes when it is wanted. */
 uint64_t phys_free_bytes(void);
 
 #endif
