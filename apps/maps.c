@@ -125,6 +125,75 @@ static void private_file(void)
 	close(null);
 }
 
+/* Changes a file at `offset` by its path, as another program would. */
+static void change(const char *path, const char *text, off_t offset)
+{
+	int fd = open(path, O_WRONLY), status;
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(pwrite(fd, text, strlen(text), offset) != (ssize_t)strlen(text));
+	close(fd);
+	waitpid(pid, &status, 0);
+	if (status)
+		printf("pwrite failed\n");
+}
+
+/* A file that nobody writes to, mapped again and again; then somebody does. */
+static void kept_file(void)
+{
+	const size_t bytes = 40 * PAGE + 300;
+	char path[4096], *p, *q;
+	int fd;
+
+	close(make_file("kept", bytes));
+	snprintf(path, sizeof(path), "%s/kept", directory);
+	fd = open(path, O_RDONLY);
+	p = map(41 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	printf("kept: %08x, tail %d\n", sum(p, bytes), p[bytes]);
+	strcpy(p + 3 * PAGE, "my own");
+	strcpy(p + bytes, "behind the end");
+	q = map(41 * PAGE, PROT_READ, MAP_PRIVATE, fd, 0);
+	printf("again: %08x, tail %d, write: %s\n", sum(q, bytes), q[bytes], touch(q + 3 * PAGE, 1));
+	mprotect(q + 5 * PAGE, PAGE, PROT_READ | PROT_WRITE);
+	strcpy(q + 5 * PAGE, "its own");
+	munmap(p, 41 * PAGE);
+	p = map(10 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 2 * PAGE);
+	/* Written to before anything is read. */
+	strcpy(p + PAGE + 8, "first");
+	printf("from page 2: %.8s%.5s, %.15s, %s\n", p + PAGE, p + PAGE + 8, p + 3 * PAGE, q + 5 * PAGE);
+	munmap(q, 41 * PAGE);
+	munmap(p, 10 * PAGE);
+
+	q = map(41 * PAGE, PROT_READ, MAP_PRIVATE, fd, 0);
+	printf("one page: %.15s\n", q);
+	change(path, "changed once", 20 * PAGE);
+	p = map(41 * PAGE, PROT_READ, MAP_PRIVATE, fd, 0);
+	printf("mapped before: %.15s, mapped after: %.15s\n", q + 20 * PAGE, p + 20 * PAGE);
+	change(path, "changed twice", 33 * PAGE);
+	printf("untouched: %.15s\n", q + 33 * PAGE);
+	munmap(p, 41 * PAGE);
+	p = map(41 * PAGE, PROT_READ, MAP_PRIVATE, fd, 0);
+	printf("all: %08x\n", sum(p, bytes));
+	munmap(p, 41 * PAGE);
+	munmap(q, 41 * PAGE);
+
+	/* Nobody opens it for this. */
+	p = map(41 * PAGE, PROT_READ, MAP_PRIVATE, fd, 0);
+	printf("truncate %d, ", truncate(path, 2 * PAGE + 10));
+	printf("last page: %d %d, behind it: %s\n", p[2 * PAGE + 9], p[2 * PAGE + 10], touch(p + 3 * PAGE, 0));
+	printf("truncate %d, ", truncate(path, bytes));
+	printf("zeroes: %d %d\n", p[30 * PAGE], p[40 * PAGE + 299]);
+	munmap(p, 41 * PAGE);
+	close(fd);
+	unlink(path);
+	close(make_file("kept", 2 * PAGE));
+	fd = open(path, O_RDONLY);
+	p = map(2 * PAGE, PROT_READ, MAP_PRIVATE, fd, 0);
+	printf("another file: %08x\n", sum(p, 2 * PAGE));
+	close(fd);
+}
+
 /* Arguments in pages of a file that only Linux touches. */
 static void untouched_arguments(void)
 {
@@ -390,6 +459,7 @@ int main(int argc, char **argv)
 	sigaction(SIGBUS, &a, NULL);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	private_file();
+	kept_file();
 	untouched_arguments();
 	shared_file();
 	anonymous();

@@ -61,6 +61,33 @@ teardown() {
     [ "$(cat /tmp/result)" = right ]
 }
 
+@test "pages of files are there once for all, and give way" {
+    # Six times 50 MiB are more than there is; then what was kept lies in memory that goes.
+    outrigger memory add p 128M
+    head -c 50M /dev/urandom >/dev/shm/large
+    run outrigger run p -- /usr/bin/python3 -c 'import mmap
+f = open("/dev/shm/large", "rb")
+maps = [mmap.mmap(f.fileno(), 0, mmap.MAP_PRIVATE, mmap.PROT_READ) for i in range(6)]
+print(len({sum(m[i] for i in range(0, len(m), 4096)) for m in maps}))'
+    echo "$output"
+    [ "$output" = 1 ]
+    outrigger memory remove p 128M || { outrigger log p | tail -n 3; false; }
+    local total
+    total=$(attr p memory_total)
+    # All that is left, but for a tenth and what the kernel and python have.
+    run outrigger run p -- /usr/bin/python3 -c 'import mmap, sys
+f = open("/dev/shm/large", "rb")
+m = mmap.mmap(f.fileno(), 0, mmap.MAP_PRIVATE, mmap.PROT_READ)
+sum(m[i] for i in range(0, len(m), 4096))
+m.close()
+b = bytearray(int(sys.argv[1]) // 10 * 9 - (24 << 20))
+print("had it")' "$total"
+    echo "$output"
+    [ "$output" = "had it" ]
+    rm /dev/shm/large
+    state_is p running
+}
+
 @test "the first CPU may leave and another one come" {
     outrigger cpu add p 3,
     outrigger cpu remove p 2,

@@ -86,6 +86,16 @@ for place in "/dev/shm", "/tmp":
             look("cut", mmap.mmap(f.fileno(), 0, mmap.MAP_PRIVATE))'
 }
 
+@test "a program is run again and is another one now" {
+    # shellcheck disable=SC2016  # for the inner shell
+    for place in /dev/shm /tmp; do
+        same /bin/bash -c 'cd '$place'; cp /bin/true program; ./program; echo $?; ./program; echo $?
+            cat /bin/false >program; ./program; echo $?; ./program; echo $?
+            cp --remove-destination /bin/echo program; ./program an echo; cp program /tmp/other
+            mv /tmp/other program; ./program still; : >program; ./program; echo $?; rm program'
+    done
+}
+
 @test "Linux and a program write to one mapping; truncation and death end it well" {
     command -v python3 || skip "python3 is not installed"
     local map='
