@@ -164,6 +164,9 @@ int64_t slot_call(struct slot *s, uint32_t nr, const uint64_t arg[6])
 {
 	int64_t err = 0;
 
+	/* Its twin is gone, or still in the call out of which the thread was killed. */
+	if (unlikely(!done(s->shared)) && thread_killed(current_thread()))
+		return -EINTR;
 	s->calls += nr < OTR_CALL_BASE;
 	post(s, nr, arg);
 	if (!spin(s->shared))

@@ -280,6 +280,8 @@ int mm_populate(struct mm *mm, uint64_t va, uint64_t bytes, uint32_t access)
 
 			if (err)
 				return err;
+			if (unlikely(thread_killed(current_thread())))
+				return -EINTR;
 			thread_breathe();
 			continue;
 		}
@@ -309,6 +311,8 @@ void mm_populate_all(struct mm *mm)
 			return;
 		if (prot)
 			mm_populate(mm, at, end - at, prot & MM_WRITE ? MM_WRITE : MM_READ);
+		if (thread_killed(current_thread()))
+			return;
 		at = end;
 	}
 }

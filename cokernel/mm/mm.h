@@ -244,7 +244,7 @@ uint32_t mm_files_take_idle(struct mm *mm, uint32_t *number, uint32_t most);
 /* Moves the program's pages out of [start, end), which no allocation uses any
  * more. -EBUSY: some are pinned or came back; -ENOMEM. */
 int mm_evacuate(struct mm *mm, paddr_t start, paddr_t end);
-/* The same for every page of [va, va + bytes). */
+/* The same for every page of [va, va + bytes); -EINTR if the thread is killed meanwhile. */
 int mm_populate(struct mm *mm, uint64_t va, uint64_t bytes, uint32_t access);
 /* All there is, as far as it can be had; for mlockall(). */
 void mm_populate_all(struct mm *mm);

@@ -100,15 +100,24 @@ print("had it")' "$total"
 @test "a call that takes seconds in the kernel is no hang" {
     outrigger memory add p 3G
     # MADV_NOHUGEPAGE, then MADV_POPULATE_WRITE of it all.
-    run outrigger run p -- python3 -c 'import mmap
-for i in range(2):
-    m = mmap.mmap(-1, 2900 << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    m.madvise(15)
-    m.madvise(23)
-    m.close()
+    local populate='import mmap
+m = mmap.mmap(-1, 2900 << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+m.madvise(15)
+print("begins", flush=True)
+m.madvise(23)
+m.close()
 print("done")'
+    run outrigger run p -- python3 -c "$populate"
     echo "$output"
-    [ "$output" = done ]
+    [ "${lines[1]}" = done ]
+    state_is p running
+    # The memory of the first is taken anew; whoever is killed meanwhile ends at once.
+    outrigger run p -- python3 -c "$populate" >/tmp/populate &
+    eventually 20 grep -q begins /tmp/populate
+    sleep 1
+    kill -KILL $!
+    eventually 4 processes_are p 0
+    [ "$(cat /tmp/populate)" = begins ]
     state_is p running
 }
 
