@@ -71,7 +71,7 @@ static void dctcp_on_ecn(struct tcp_pcb *pcb, uint32_t acked, bool ece)
     if (seq_lt(pcb->snd_una, d->window_end) || !d->acked)
         return;
     uint32_t fraction = (uint32_t)((uint64_t)d->marked * 1024 / d->acked);
-    d->alpha = d->alpha - d->alpha / 16 + fraction / 16; /* g = 1/16 */
+    d->alpha = d->alpha - (d->alpha + 15) / 16 + fraction / 16; /* g = 1/16; rounded up, so that it comes to 0 */
     d->acked = d->marked = 0;
     d->window_end = pcb->snd_nxt;
 }

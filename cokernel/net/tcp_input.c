@@ -310,20 +310,21 @@ static bool paws_fails(const struct tcp_pcb *pcb, const struct tcp_in *in)
 static void ecn_input(struct tcp_pcb *pcb, const struct tcp_in *in)
 {
     bool ce = (in->rx->tos & IP_ECN_MASK) == IP_ECN_CE;
+    if (ce)
+        pcb->ns->counters.tcp_ecn_ce++;
+    if (pcb->opts.cc == TCP_CC_DCTCP) { /* RFC 8257 3.2: the echo follows the marks exactly, whatever the peer has done about them */
+        if (!in->len)
+            return;
+        if (pcb->cc_data.dctcp.ce_state != ce && pcb->rcv_nxt != pcb->rcv_wup)
+            tcp_send_ack(pcb);
+        pcb->cc_data.dctcp.ce_state = ce;
+        pcb->ecn_echo = ce;
+        return;
+    }
     if (in->flags & TCP_CWR)
         pcb->ecn_echo = 0;
     if (ce)
-        pcb->ns->counters.tcp_ecn_ce++;
-    if (pcb->opts.cc == TCP_CC_DCTCP) { /* RFC 8257 3.2: the echo follows the marks exactly */
-        if (in->len && pcb->cc_data.dctcp.ce_state != ce) {
-            if (pcb->rcv_nxt != pcb->rcv_wup)
-                tcp_send_ack(pcb);
-            pcb->cc_data.dctcp.ce_state = ce;
-            pcb->ecn_echo = ce;
-        }
-    } else if (ce) {
         pcb->ecn_echo = 1;
-    }
 }
 
 /* The last of a connection that its user has left: a plain ACK of all there was, with which it is over. What it would teach about the path

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <string.h>
+
+#include "cokernel/net/cksum.h"
+#include "cokernel/net/wire.h"
 #include "tests/net/kit/kit.h"
 
 static struct kit k;
@@ -145,6 +149,48 @@ static void without_an_mss_option_segments_have_536_bytes(void **state) /* RFC 9
     kit_run(&k);
     for (unsigned i = 0; i < 5; i++)
         assert_true(kit_next(&k, &s) && s.len == 536);
+    tcp_abort(pcb);
+}
+
+static void without_an_mss_option_segments_over_ipv6_have_1220_bytes(void **state) /* RFC 9293 3.7.1 */
+{
+    static const uint8_t data[3000];
+    const struct net_addr own = { .b = { 0xfd, [15] = 1 } }, peer = { .b = { 0xfd, [15] = 2 } };
+    struct net_mac mac = { { 2, 0, 0, 0, 0, 2 } };
+    uint8_t f[ETH_HEADER_BYTES + IP6_HEADER_BYTES + TCP_HEADER_BYTES] = { 0 }, *ip = f + ETH_HEADER_BYTES, *t = ip + IP6_HEADER_BYTES;
+    int err;
+    net_iface_add_addr(k.iface, &own, 64, false);
+    neigh_learn(k.ns, k.iface, &peer, &mac, true, true, true);
+    struct tcp_connect how = { .local = own, .remote = peer, .remote_port = KIT_PEER_PORT, .local_port = 1234 };
+    struct tcp_pcb *pcb = tcp_connect(k.ns, &how, &err);
+    assert_non_null(pcb);
+    memcpy(f, k.iface->mac.b, 6);
+    memcpy(f + 6, mac.b, 6);
+    put_be16(f + 12, ETH_TYPE_IP6);
+    ip[0] = 0x60;
+    put_be16(ip + 4, TCP_HEADER_BYTES);
+    ip[6] = IP_PROTO_TCP;
+    ip[7] = 64;
+    memcpy(ip + 8, peer.b, 16);
+    memcpy(ip + 24, own.b, 16);
+    put_be16(t, KIT_PEER_PORT);
+    put_be16(t + 2, 1234);
+    put_be32(t + 4, 500);
+    put_be32(t + 8, pcb->iss + 1);
+    put_be16(t + 12, 0x5000 | TCP_SYN | TCP_ACK);
+    put_be16(t + 14, 10000);
+    store16(t + 16, cksum_finish(cksum_add(cksum_pseudo(&peer, &own, IP_PROTO_TCP, TCP_HEADER_BYTES), t, TCP_HEADER_BYTES)));
+    kit_frame(&k, f, sizeof f);
+    assert_int_equal(pcb->state, TCP_ESTABLISHED);
+    unsigned before = k.sent_count, full = 0;
+    tcp_write(pcb, data, sizeof data);
+    kit_run(&k);
+    for (unsigned i = before; i < k.sent_count; i++) {
+        const uint8_t *sent = k.sent[i].bytes + ETH_HEADER_BYTES;
+        assert_true(sent[6] == IP_PROTO_TCP);
+        full += get_be16(sent + 4) == TCP_HEADER_BYTES + 1220;
+    }
+    assert_int_equal(full, 2);
     tcp_abort(pcb);
 }
 
@@ -328,6 +374,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(segments_to_nobody_get_a_reset, setup, teardown),
         cmocka_unit_test_setup_teardown(simultaneous_open_connects, setup, teardown),
         cmocka_unit_test_setup_teardown(without_an_mss_option_segments_have_536_bytes, setup, teardown),
+        cmocka_unit_test_setup_teardown(without_an_mss_option_segments_over_ipv6_have_1220_bytes, setup, teardown),
         cmocka_unit_test_setup_teardown(a_syn_that_nobody_answers_is_given_up_after_two_minutes, setup, teardown),
         cmocka_unit_test_setup_teardown(a_half_open_peer_is_reset, setup, teardown),
         cmocka_unit_test_setup_teardown(icmp_errors_must_quote_what_is_in_flight, setup, teardown),

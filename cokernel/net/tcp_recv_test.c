@@ -83,6 +83,51 @@ static void every_second_segment_is_acknowledged_others_soon(void **state) /* RF
     tcp_abort(k.pcb);
 }
 
+/* A round trip (10 ms) in which the peer sends count full segments, all of which are read at once; returns the window that was
+ * announced last. */
+static uint32_t read_for_a_round_trip(uint32_t count)
+{
+    static uint8_t data[1448], sink[1448];
+    struct kit_seg s = { 0 };
+    for (uint32_t n = 0; n < count; n++) {
+        k.now_ns += 10 * NET_NS_PER_MS / count;
+        kit_data(&k, data, sizeof data);
+        assert_int_equal(tcp_read(k.pcb, sink, sizeof sink), sizeof sink);
+        kit_run(&k);
+        kit_last(&k, &s);
+    }
+    return (uint32_t)s.wnd << k.pcb->rcv_wscale;
+}
+
+static void the_buffer_grows_with_what_a_reader_takes_in_a_round_trip(void **state)
+{
+    uint32_t wnd = 0, before = 0;
+    kit_establish(&k, true, true);
+    for (unsigned n = 0; n < 10; n++)
+        wnd = read_for_a_round_trip(15); /* a third of the buffer: it is large enough */
+    assert_in_range(wnd, 50 << 10, 70 << 10);
+    for (unsigned n = 0; n < 3; n++) {
+        before = wnd;
+        wnd = read_for_a_round_trip(wnd / 1448);
+        assert_true(wnd > 2 * before); /* a peer in slow start is never held up */
+    }
+    for (unsigned n = 0; n < 3; n++)
+        wnd = read_for_a_round_trip(wnd / 1448);
+    assert_in_range(wnd, 5 << 20, TCP_RCVBUF_MAX + TCP_RCVBUF_MAX / 16); /* and not without bound */
+    tcp_abort(k.pcb);
+}
+
+static void a_buffer_that_the_user_chose_stays(void **state)
+{
+    uint32_t wnd = 0;
+    kit_establish(&k, true, true);
+    tcp_set(k.pcb, TCP_OPT_RCVBUF, 100000);
+    for (unsigned n = 0; n < 6; n++)
+        wnd = read_for_a_round_trip(60);
+    assert_in_range(wnd, 90000, 107000);
+    tcp_abort(k.pcb);
+}
+
 static void the_right_edge_never_moves_left(void **state) /* RFC 9293 3.8.6 */
 {
     static uint8_t data[1448];
@@ -394,6 +439,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(sack_names_the_newest_run_first, setup, teardown),
         cmocka_unit_test_setup_teardown(a_duplicate_is_reported, setup, teardown),
         cmocka_unit_test_setup_teardown(every_second_segment_is_acknowledged_others_soon, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_buffer_grows_with_what_a_reader_takes_in_a_round_trip, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_buffer_that_the_user_chose_stays, setup, teardown),
         cmocka_unit_test_setup_teardown(the_right_edge_never_moves_left, setup, teardown),
         cmocka_unit_test_setup_teardown(a_full_buffer_opens_no_small_window, setup, teardown),
         cmocka_unit_test_setup_teardown(data_beyond_the_window_is_cut_off, setup, teardown),
