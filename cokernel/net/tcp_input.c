@@ -111,29 +111,45 @@ static bool hash_ahead(struct net_stack *ns, struct pbuf *pb)
  * for the cache lines that the next one reads. */
 void tcp_prefetch(struct net_stack *ns, struct pbuf **frames, unsigned count)
 {
-    struct net_flow *flows[NET_BURST];
-    unsigned found = 0, hashed = 0;
+    struct { struct net_flow *flow; uint32_t hash; } ahead[NET_BURST];
+    struct tcp_pcb *pcbs[NET_BURST];
+    unsigned hashed = 0, pending = 0, found = 0;
     for (unsigned k = 0; k < count; k++)
         if (hash_ahead(ns, frames[k])) {
-            __builtin_prefetch(net_flow_bucket(&ns->flows, frames[k]->seq));
-            hashed++;
+            ahead[hashed].hash = frames[k]->seq;
+            __builtin_prefetch(net_flow_bucket(&ns->flows, ahead[hashed++].hash));
         }
-    for (unsigned k = 0; k < count && hashed; k++) {
-        struct net_flow *f = frames[k]->flags & PBUF_HASHED ? *net_flow_bucket(&ns->flows, frames[k]->seq) : NULL;
+    for (unsigned k = 0; k < hashed; k++) {
+        // cppcheck-suppress uninitvar ; hashed says how many are set
+        struct net_flow *f = *net_flow_bucket(&ns->flows, ahead[k].hash);
         if (!f)
             continue;
-        prefetch_lines(net_container_of(f, struct tcp_pcb, flow), TCP_PCB_HOT_BYTES);
-        flows[found++] = f;
+        __builtin_prefetch(f);
+        ahead[pending].flow = f;
+        ahead[pending++].hash = ahead[k].hash;
+    }
+    while (pending) { /* along the chains, all of them by a step */
+        unsigned still = 0;
+        for (unsigned k = 0; k < pending; k++) {
+            struct net_flow *f = ahead[k].flow;
+            if (f->hash == ahead[k].hash) {
+                if (f->kind == FLOW_TCP) {
+                    pcbs[found] = net_container_of(f, struct tcp_pcb, flow);
+                    prefetch_lines(pcbs[found++], TCP_PCB_HOT_BYTES);
+                }
+            } else if ((f = f->next)) {
+                __builtin_prefetch(f);
+                ahead[still].flow = f;
+                ahead[still++].hash = ahead[k].hash;
+            }
+        }
+        pending = still;
     }
     for (unsigned k = 0; k < found; k++) {
-        // cppcheck-suppress uninitvar ; found says how many are set
-        if (flows[k]->kind != FLOW_TCP)
-            continue;
-        struct tcp_pcb *pcb = net_container_of(flows[k], struct tcp_pcb, flow);
-        if (pcb->rtx_head)
-            prefetch_lines(pcb->rtx_head, sizeof(struct tcp_seg));
-        if (pcb->snd_head)
-            __builtin_prefetch(pcb->snd_head);
+        if (pcbs[k]->rtx_head)
+            prefetch_lines(pcbs[k]->rtx_head, sizeof(struct tcp_seg));
+        if (pcbs[k]->snd_head)
+            __builtin_prefetch(pcbs[k]->snd_head);
     }
 }
 

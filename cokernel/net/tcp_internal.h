@@ -182,6 +182,7 @@ struct tcp_pcb {
     uint8_t want_write : 1, closed_posted : 1, syn_lost : 1;
     uint8_t plp_on : 1;           /* segments are smaller than the path MTU: probe for more */
     uint8_t ecn_echo : 1, ecn_cwr_due : 1, dsack_valid : 1;
+    uint8_t unaccepted : 1;       /* listener is set */
     uint8_t quickacks;
     uint8_t rack_valid;
     uint8_t backoff, retries, keep_probes, persist_probes;
@@ -209,7 +210,7 @@ struct tcp_pcb {
     uint32_t rcv_adv;             /* right edge last advertised; never moves left */
     uint32_t ts_recent, ts_offset;
     uint32_t snd_una, snd_nxt;
-    uint32_t snd_wnd, max_wnd;    /* scaled */
+    uint32_t snd_wnd;             /* scaled */
     uint32_t snd_wl1, snd_wl2;
     uint32_t write_seq;           /* after the last queued byte, FIN not counted */
     uint32_t snd_sml;             /* end of the last segment sent that was not full */
@@ -219,7 +220,7 @@ struct tcp_pcb {
     uint32_t reo_round_end;
     uint64_t ts_recent_ns, last_rcv_ns, last_send_ns, first_unacked_ns;
 
-    struct net_timer timer;       /* fires at the earliest deadline or before */
+    uint64_t timer_tick;          /* of the timer, which stands behind; 0: not armed */
     uint64_t deadlines[TCP_T_COUNT];
     struct tcp_pcb *dirty_next, **dirty_pprev;
     struct net_path path;
@@ -242,13 +243,17 @@ struct tcp_pcb {
     struct pbuf *rcv_head, *rcv_tail;
     uint32_t rcv_bytes, rcv_true;
     struct tcp_island *islands;
-    uint32_t rcv_mss, adv_mss;
+    uint32_t rcv_mss;
     uint32_t rcv_copied, rcv_space;   /* auto-tuning */
+    uint32_t segs_in, segs_out;       /* wrap, as Linux's do */
     uint64_t rcv_space_ns;
-
-    struct tcp_listener *listener;    /* until accepted */
-    uint64_t bytes_acked, bytes_received, bytes_sent, segs_in, segs_out;
+    uint64_t bytes_acked, bytes_received, bytes_sent;
     struct tcp_opts opts;             /* within it the cold part begins */
+
+    struct net_timer timer;           /* fires at the earliest deadline or before */
+    struct tcp_listener *listener;    /* until accepted */
+    uint32_t max_wnd;                 /* the largest snd_wnd so far */
+    uint32_t adv_mss;
 
     /* ---- congestion ---- */
     const struct tcp_cc_ops *cc;
@@ -289,6 +294,7 @@ struct tcp_pcb {
     struct tcp_pcb *all_next, **all_pprev;
 };
 #define TCP_PCB_HOT_BYTES offsetof(struct tcp_pcb, opts.keepalive)
+_Static_assert(TCP_PCB_HOT_BYTES <= 576, "nine cache lines; each more costs a message among very many connections 6 ns");
 
 struct tcp_listener {
     struct net_endpoint ep;
@@ -370,7 +376,7 @@ void tcp_established(struct tcp_pcb *pcb);
 /* A connection that nobody has accepted, or that its user has closed, is no handle: no events. */
 static inline void tcp_post(struct tcp_pcb *pcb, unsigned events)
 {
-    if (net_likely(!pcb->user_gone && !pcb->listener))
+    if (net_likely(!(pcb->user_gone | pcb->unaccepted)))
         net_event_post(pcb->ns, &pcb->ep, events);
 }
 void tcp_free_parts(struct pbuf *head);
@@ -659,12 +665,13 @@ uint32_t tcp_urgent_stop(struct tcp_pcb *pcb);
 
 /* tcp_timer.c */
 void tcp_timer_fire(struct net_timer *t);
-void tcp_deadline_arm(struct tcp_pcb *pcb, enum tcp_deadline which, uint64_t at_ns);
+/* The wheel entry alone; a deadline is set as well. */
+void tcp_timer_arm(struct tcp_pcb *pcb, uint64_t at_ns);
 static inline void tcp_deadline_set(struct tcp_pcb *pcb, enum tcp_deadline which, uint64_t at_ns)
 {
     pcb->deadlines[which] = at_ns;
-    if (net_unlikely(!net_timer_armed(&pcb->timer) || (at_ns >> TIMER_TICK_SHIFT) + 1 < pcb->timer.tick))
-        tcp_deadline_arm(pcb, which, at_ns);
+    if (net_unlikely(!pcb->timer_tick || (at_ns >> TIMER_TICK_SHIFT) + 1 < pcb->timer_tick))
+        tcp_timer_arm(pcb, at_ns);
 }
 /* The wheel entry stays; it finds nothing due when it fires. */
 static inline void tcp_deadline_clear(struct tcp_pcb *pcb, enum tcp_deadline which) { pcb->deadlines[which] = 0; }

@@ -88,6 +88,7 @@ struct tcp_pcb *tcp_accept(struct tcp_listener *l)
     l->accept_head = pcb->accept_next;
     l->accept_count--;
     pcb->listener = NULL;
+    pcb->unaccepted = 0;
     /* What happened while it waited is news to whoever takes it. */
     unsigned events = 0;
     if (pcb->state != TCP_ESTABLISHED || pcb->rcv_bytes || pcb->urg_state != TCP_URG_NONE)
@@ -179,6 +180,7 @@ void tcp_synreq_insert(struct net_stack *ns, struct tcp_synreq *req, uint64_t le
 void tcp_listener_append(struct tcp_listener *l, struct tcp_pcb *pcb)
 {
     pcb->listener = l;
+    pcb->unaccepted = 1;
     pcb->accept_next = NULL;
     if (l->accept_head)
         l->accept_tail->accept_next = pcb;

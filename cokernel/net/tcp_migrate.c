@@ -4,7 +4,7 @@
 #include "cokernel/net/tcp_internal.h"
 
 #define IMAGE_MAGIC 0x6e637074u /* "tpcn" */
-#define IMAGE_VERSION 5u
+#define IMAGE_VERSION 6u
 #define SEGS_MAX (1u << 20)
 
 /* Plain values, copied as they are. */
@@ -18,7 +18,7 @@
     X(uint32_t, rack_fack) X(uint32_t, tlp_end) X(uint32_t, reo_round_end) X(uint32_t, fin_seq) X(uint32_t, urg_seq) \
     X(uint32_t, rcv_mss) X(uint32_t, adv_mss) X(uint32_t, iss) X(uint32_t, irs) X(uint32_t, peer_mss) X(uint32_t, rcv_space) \
     X(uint32_t, total_retrans) X(uint64_t, delivered) X(uint64_t, bytes_acked) X(uint64_t, bytes_received) X(uint64_t, bytes_sent) \
-    X(uint64_t, bytes_retrans) X(uint64_t, segs_in) X(uint64_t, segs_out) X(uint16_t, plp_mtu) X(uint16_t, plp_high) \
+    X(uint64_t, bytes_retrans) X(uint32_t, segs_in) X(uint32_t, segs_out) X(uint16_t, plp_mtu) X(uint16_t, plp_high) \
     X(uint8_t, state) X(uint8_t, ca_state) X(uint8_t, snd_wscale) X(uint8_t, rcv_wscale) X(uint8_t, ts_ok) X(uint8_t, sack_ok) \
     X(uint8_t, ws_ok) X(uint8_t, ecn_ok) X(uint8_t, fin_queued) X(uint8_t, fin_sent) X(uint8_t, fin_acked) X(uint8_t, fin_received) \
     X(uint8_t, fin_known) X(uint8_t, ecn_echo) X(uint8_t, ecn_cwr_due) X(uint8_t, urg_state) X(uint8_t, urg_byte) X(uint8_t, urg_sent) X(uint8_t, frto) \

@@ -108,6 +108,7 @@ void tcp_pcb_release(struct tcp_pcb *pcb)
     if (pcb->dirty)
         tcp_unmark_dirty(pcb);
     net_timer_cancel(&ns->wheel, &pcb->timer);
+    pcb->timer_tick = 0;
     while (pcb->rtx_head) {
         struct tcp_seg *s = pcb->rtx_head;
         pcb->rtx_head = s->next;
@@ -222,6 +223,8 @@ void tcp_flush(struct net_stack *ns)
         }
         tcp_unmark_dirty(pcb);
         tcp_output(pcb);
+        if (net_unlikely(pcb->deadlines[TCP_T_DELACK] != 0))
+            tcp_deadline_set(pcb, TCP_T_DELACK, pcb->deadlines[TCP_T_DELACK]);
         if (stop)
             return;
     }

@@ -226,10 +226,12 @@ static inline void schedule_ack(struct tcp_pcb *pcb)
     /* RFC 9293 3.8.6.3: at least every second full-sized segment, within 500 ms. */
     if (pcb->rcv_nxt - pcb->rcv_wup >= 2 * pcb->rcv_mss || pcb->quickacks || pcb->islands)
         pcb->ack_now = 1;
-    if (pcb->ack_now)
-        tcp_mark_dirty(pcb);
-    else if (!pcb->deadlines[TCP_T_DELACK])
-        tcp_deadline_set(pcb, TCP_T_DELACK, pcb->ns->now_ns + TCP_DELACK_NS);
+    if (!pcb->ack_now) {
+        if (pcb->deadlines[TCP_T_DELACK])
+            return;
+        pcb->deadlines[TCP_T_DELACK] = pcb->ns->now_ns + TCP_DELACK_NS; /* the flush sets the timer, unless an answer goes along */
+    }
+    tcp_mark_dirty(pcb);
 }
 
 void tcp_data_in_order(struct tcp_pcb *pcb, struct tcp_in *in)

@@ -83,6 +83,28 @@ static void every_second_segment_is_acknowledged_others_soon(void **state) /* RF
     tcp_abort(k.pcb);
 }
 
+static void an_answer_leaves_no_timer_for_the_acknowledgement(void **state)
+{
+    struct kit_seg s;
+    kit_establish(&k, true, true);
+    k.pcb->quickacks = 0;
+    k.hold = true;
+    kit_data(&k, "question", 8);
+    net_stack_poll(k.ns);
+    assert_int_equal(net_stack_next_ns(k.ns), 0); /* who has polled has to flush */
+    assert_int_equal(tcp_write(k.pcb, "answer", 6), 6);
+    net_stack_flush(k.ns);
+    assert_true(kit_last(&k, &s) == 1 && s.len == 6 && s.ack == k.snd);
+    assert_true(k.pcb->timer.tick << TIMER_TICK_SHIFT > k.now_ns + 100 * NET_NS_PER_MS); /* the answer's own timer */
+    k.hold = false;
+    kit_data(&k, "question", 8);
+    kit_pass(&k, 39 * NET_NS_PER_MS);
+    assert_true(kit_last(&k, &s) == 0);
+    kit_pass(&k, 2 * NET_NS_PER_MS);
+    assert_true(kit_last(&k, &s) == 1 && s.ack == k.snd);
+    tcp_abort(k.pcb);
+}
+
 /* A round trip (10 ms) in which the peer sends count full segments, all of which are read at once; returns the window that was
  * announced last. */
 static uint32_t read_for_a_round_trip(uint32_t count)
@@ -439,6 +461,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(sack_names_the_newest_run_first, setup, teardown),
         cmocka_unit_test_setup_teardown(a_duplicate_is_reported, setup, teardown),
         cmocka_unit_test_setup_teardown(every_second_segment_is_acknowledged_others_soon, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_answer_leaves_no_timer_for_the_acknowledgement, setup, teardown),
         cmocka_unit_test_setup_teardown(the_buffer_grows_with_what_a_reader_takes_in_a_round_trip, setup, teardown),
         cmocka_unit_test_setup_teardown(a_buffer_that_the_user_chose_stays, setup, teardown),
         cmocka_unit_test_setup_teardown(the_right_edge_never_moves_left, setup, teardown),

@@ -6,10 +6,10 @@
  */
 #include "cokernel/net/tcp_internal.h"
 
-void tcp_deadline_arm(struct tcp_pcb *pcb, enum tcp_deadline which, uint64_t at_ns)
+void tcp_timer_arm(struct tcp_pcb *pcb, uint64_t at_ns)
 {
-    (void)which;
     net_timer_arm(&pcb->ns->wheel, &pcb->timer, at_ns);
+    pcb->timer_tick = pcb->timer.tick;
 }
 
 static uint64_t backed_off_ns(const struct tcp_pcb *pcb)
@@ -161,6 +161,7 @@ void tcp_timer_fire(struct net_timer *t)
 {
     struct tcp_pcb *pcb = net_container_of(t, struct tcp_pcb, timer);
     uint64_t now = pcb->ns->now_ns, next = UINT64_MAX;
+    pcb->timer_tick = 0;
     for (unsigned k = 0; k < TCP_T_COUNT; k++) {
         if (!pcb->deadlines[k] || pcb->deadlines[k] > now)
             continue;
@@ -190,5 +191,5 @@ void tcp_timer_fire(struct net_timer *t)
         if (pcb->deadlines[k])
             next = net_min(next, pcb->deadlines[k]);
     if (next != UINT64_MAX)
-        net_timer_arm(&pcb->ns->wheel, t, next);
+        tcp_timer_arm(pcb, next);
 }

@@ -4,8 +4,9 @@
  *   STACK     ours, ours-tso, lwip, or linux (as root, with tun; the peer's clock is the real one then)
  *   SCENARIO  recv, send (operations: full segments), send-acks (the same, each acknowledged alone), echo (64-byte round trips),
  *             connect (opened and closed), memory (connections, held idle), flood (as recv, and with
- *             each segment a SYN from an address that nobody has), half-open (SYNs alone: memory)
- *   STEP      nanoseconds of the link's clock for each step (20000): how soon a connection's turn comes; 0: real time
+ *             each segment a SYN from an address that nobody has), half-open (SYNs alone: memory),
+ *             share (time of an echo at 100 connections and at CONNECTIONS, in turns, medians; operations: of a round)
+ *   STEP      nanoseconds of the link's clock for each step (20000; share: 2000), once all are connected: how soon a connection's turn comes; 0: real time
  * Prints operations done, time and TSC ticks inside the stack, frames each way. tools/netbench/report
  * runs it under callgrind, which counts dut_step()'s instructions.
  */
@@ -14,7 +15,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "cokernel/net/cksum.h"
 #include "cokernel/net/stack.h"
@@ -25,6 +28,9 @@
 #define QUEUE 65536u
 #define SEGMENT 1448u
 #define PORTS 50000u
+#define SHARE_FEW 100u
+#define SHARE_STEP_NS 2000u /* a connection's turn comes before its delayed ACK would go by itself */
+#define OPEN_STEP_NS 20000u /* 4 connections each: what an instance takes for no flood */
 
 static const struct bench_dut *dut;
 static struct net_stack *peer;
@@ -34,7 +40,7 @@ static unsigned to_peer_head, to_peer_tail;
 static uint64_t stack_ns, stack_ticks, frames_in, frames_out, given_bytes, received, closed; /* since the counts began; given: payload to the peer */
 static struct tcp_pcb **conns;
 static unsigned conn_count, connected;
-static uint64_t step_ns = 20000;
+static uint64_t step_ns = OPEN_STEP_NS;
 static bool ack_each;
 
 void dut_step(void);
@@ -186,6 +192,9 @@ static void reset_counts(void)
 
 static void open_all(uint16_t port, unsigned count)
 {
+    uint64_t step = step_ns;
+    if (step)
+        step_ns = OPEN_STEP_NS;
     conns = calloc(count, sizeof *conns);
     unsigned opened = 0;
     while (connected < count) {
@@ -198,6 +207,7 @@ static void open_all(uint16_t port, unsigned count)
     }
     for (int k = 0; k < 10; k++)
         round_trip();
+    step_ns = step;
     reset_counts();
     received = 0;
 }
@@ -300,6 +310,73 @@ static uint64_t run_echo(uint64_t operations, unsigned count)
     return operations;
 }
 
+/* An instance in a process of its own that measures whenever a byte comes. Never returns. */
+static void share_child(int from, int to, uint64_t operations, unsigned count)
+{
+    char go;
+    open_all(BENCH_ECHO, count);
+    echo_some(count, count);
+    while (read(from, &go, 1) == 1) {
+        echo_some(operations / 4, count); /* whatever ran in between has the caches */
+        reset_counts();
+        echo_some(operations, count);
+        double ns = (double)stack_ns / (double)operations;
+        if (write(to, &ns, sizeof ns) != sizeof ns)
+            break;
+    }
+    _exit(0);
+}
+
+static int by_size(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Few connections and many in turns, one process at a time, as what else a machine does changes from second to second. */
+static int run_share(void (*init)(void), uint64_t operations, unsigned count)
+{
+    enum { ROUNDS = 7 };
+    const unsigned counts[2] = { SHARE_FEW, count };
+    int to[2][2], from[2][2];
+    pid_t pids[2];
+    double ns[2][ROUNDS], share[ROUNDS];
+    for (int i = 0; i < 2; i++) {
+        if (pipe(to[i]) < 0 || pipe(from[i]) < 0 || (pids[i] = fork()) < 0) {
+            perror("netbench: share");
+            return 1;
+        }
+        if (!pids[i]) {
+            for (int k = 0; k <= i; k++) { /* so that each ends with its parent */
+                close(to[k][1]);
+                close(from[k][0]);
+            }
+            init();
+            share_child(to[i][0], from[i][1], operations, counts[i]);
+        }
+        close(to[i][0]);
+        close(from[i][1]);
+    }
+    for (int r = 0; r < ROUNDS; r++) {
+        for (int i = 0; i < 2; i++)
+            if (write(to[i][1], "", 1) != 1 || read(from[i][0], &ns[i][r], sizeof ns[i][r]) != sizeof ns[i][r]) {
+                fprintf(stderr, "netbench: share: no answer\n");
+                return 1;
+            }
+        share[r] = 100 * ns[0][r] / ns[1][r];
+        printf("round %d: %.0f ns at %u connections, %.0f at %u: %.0f %%\n", r, ns[0][r], counts[0], ns[1][r], counts[1], share[r]);
+    }
+    for (int i = 0; i < 2; i++) {
+        close(to[i][1]);
+        waitpid(pids[i], NULL, 0);
+        qsort(ns[i], ROUNDS, sizeof ns[i][0], by_size);
+    }
+    qsort(share, ROUNDS, sizeof share[0], by_size);
+    printf("median: %.0f ns at %u connections, %.0f at %u; share %.0f %% (%.0f to %.0f); least: %.0f, %.0f: %.0f %%\n", ns[0][ROUNDS / 2], counts[0],
+           ns[1][ROUNDS / 2], counts[1], share[ROUNDS / 2], share[0], share[ROUNDS - 1], ns[0][0], ns[1][0], 100 * ns[0][0] / ns[1][0]);
+    return 0;
+}
+
 static uint64_t run_connect(uint64_t operations)
 {
     conns = calloc(1, sizeof *conns);
@@ -317,23 +394,10 @@ static uint64_t run_connect(uint64_t operations)
     return operations;
 }
 
-int main(int argc, char **argv)
+static bool with_tso;
+
+static void init_both(void)
 {
-    if (argc < 4) {
-        fprintf(stderr, "usage: netbench ours|ours-tso|lwip|linux recv|send|send-acks|echo|connect|memory|flood|half-open OPERATIONS [CONNECTIONS [STEP]]\n");
-        return 1;
-    }
-    uint64_t operations = strtoull(argv[3], NULL, 0), done;
-    unsigned count = argc > 4 ? (unsigned)atoi(argv[4]) : 1;
-    step_ns = argc > 5 ? strtoull(argv[5], NULL, 0) : step_ns;
-    dut = strcmp(argv[1], "lwip") == 0 ? &bench_lwip : strcmp(argv[1], "linux") == 0 ? &bench_linux : &bench_ours;
-    if (dut == &bench_linux)
-        step_ns = 0;
-    if (!step_ns) { /* a clock that runs backwards would stop every timer */
-        struct timespec t;
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        bench_now_ns = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-    }
     struct net_config c = { .env = &bench_env, .memory_bytes = 16ull << 30 };
     peer_nic = (struct net_nic){ .ops = &peer_ops, .mtu = 1500, .offloads = NIC_TX_CHAIN };
     memcpy(peer_nic.mac.b, bench_peer_mac, 6);
@@ -343,7 +407,31 @@ int main(int argc, char **argv)
         struct net_addr addr = net_addr_v4(BENCH_PEER_IP + k);
         net_iface_add_addr(i, &addr, 8, false);
     }
-    dut->init(strcmp(argv[1], "ours-tso") == 0);
+    dut->init(with_tso);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 4) {
+        fprintf(stderr, "usage: netbench ours|ours-tso|lwip|linux recv|send|send-acks|echo|connect|memory|flood|half-open|share OPERATIONS [CONNECTIONS [STEP]]\n");
+        return 1;
+    }
+    uint64_t operations = strtoull(argv[3], NULL, 0), done;
+    unsigned count = argc > 4 ? (unsigned)atoi(argv[4]) : 1;
+    bool share = strcmp(argv[2], "share") == 0;
+    step_ns = argc > 5 ? strtoull(argv[5], NULL, 0) : share ? SHARE_STEP_NS : step_ns;
+    with_tso = strcmp(argv[1], "ours-tso") == 0;
+    dut = strcmp(argv[1], "lwip") == 0 ? &bench_lwip : strcmp(argv[1], "linux") == 0 ? &bench_linux : &bench_ours;
+    if (dut == &bench_linux)
+        step_ns = 0;
+    if (!step_ns) { /* a clock that runs backwards would stop every timer */
+        struct timespec t;
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        bench_now_ns = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+    }
+    if (share)
+        return run_share(init_both, operations, count);
+    init_both();
     if (strcmp(argv[2], "memory") == 0) {
         uint64_t before = dut->memory_bytes();
         open_all(BENCH_ECHO, (unsigned)operations);

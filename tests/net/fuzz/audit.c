@@ -78,9 +78,12 @@ static void audit_timers(const struct tcp_pcb *pcb)
     for (unsigned k = 0; k < TCP_T_COUNT; k++)
         if (pcb->deadlines[k])
             first = net_min(first, pcb->deadlines[k]);
+    CHECK(pcb->timer_tick == (net_timer_armed(&pcb->timer) ? pcb->timer.tick : 0));
+    CHECK(pcb->unaccepted == (pcb->listener != NULL));
     if (pcb->state == TCP_CLOSED)
         return;
-    CHECK(first == UINT64_MAX || net_timer_armed(&pcb->timer)); /* or it would never come */
+    /* Or it would never come, or too late. What is dirty is seen to by the next flush. */
+    CHECK(first == UINT64_MAX || pcb->dirty || (net_timer_armed(&pcb->timer) && pcb->timer.tick <= net_max(first >> TIMER_TICK_SHIFT, pcb->ns->wheel.tick) + 1));
     /* What is outstanding is watched by something. */
     CHECK(!pcb->rtx_head || pcb->dirty || pcb->deadlines[TCP_T_RTX]);
     CHECK(pcb->deadlines[TCP_T_RTX] || pcb->rtx_mode == RTX_NONE);
