@@ -15,6 +15,25 @@ static void the_first_flight_is_ten_segments(void **state) /* RFC 6928 */
     assert_int_equal(kit_last(&k, &s), 10);
 }
 
+static void after_a_lost_syn_it_is_one(void **state) /* RFC 6928 2 */
+{
+    static uint8_t data[40000];
+    struct kit_seg s;
+    int err;
+    struct tcp_connect how = { .remote = net_addr_v4(0x0a000002), .remote_port = KIT_PEER_PORT, .local_port = 1234 };
+    struct tcp_pcb *pcb = tcp_connect(k.ns, &how, &err);
+    kit_pass(&k, 1100 * NET_NS_PER_MS);
+    assert_int_equal(kit_last(&k, &s), 2);
+    kit_send(&k, (struct kit_seg){ .dport = 1234, .flags = TCP_SYN | TCP_ACK, .seq = 500, .ack = s.seq + 1, .wnd = 65535, .mss = 1460, .sack_ok = true });
+    assert_int_equal(pcb->state, TCP_ESTABLISHED);
+    kit_last(&k, &s);
+    tcp_write(pcb, data, sizeof data);
+    kit_run(&k);
+    assert_int_equal(kit_last(&k, &s), 1);
+    assert_int_equal(s.len, 1460);
+    tcp_abort(pcb);
+}
+
 static void nagle_holds_a_small_segment_back(void **state) /* RFC 9293 3.7.4 */
 {
     struct kit_seg s;
@@ -338,6 +357,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_first_flight_is_ten_segments, setup, teardown),
+        cmocka_unit_test_setup_teardown(after_a_lost_syn_it_is_one, setup, teardown),
         cmocka_unit_test_setup_teardown(nagle_holds_a_small_segment_back, setup, teardown),
         cmocka_unit_test_setup_teardown(retransmissions_back_off_and_end, setup, teardown),
         cmocka_unit_test_setup_teardown(a_user_timeout_ends_it_earlier, setup, teardown),

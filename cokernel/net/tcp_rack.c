@@ -55,8 +55,10 @@ void tcp_rack_timeout(struct tcp_pcb *pcb)
         return;
     run(pcb);
     if (pcb->lost_bytes) {
-        if (pcb->ca_state < CA_RECOVERY && !(pcb->plp_out && tcp_plp_lost(pcb)))
+        if (pcb->ca_state < CA_RECOVERY && !(pcb->plp_out && tcp_plp_lost(pcb))) {
             tcp_enter_recovery(pcb);
+            pcb->cwnd = tcp_in_flight(pcb) + pcb->mss; /* RFC 6937 3: the fast retransmit; ACKs tell what more may go */
+        }
         tcp_mark_dirty(pcb);
     }
 }

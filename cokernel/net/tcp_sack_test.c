@@ -237,6 +237,54 @@ static void an_echo_in_answer_to_a_duplicate_is_no_round_trip(void **state)
     assert_true(k.pcb->srtt_us == srtt && k.pcb->rto_us == rto);
 }
 
+/* Twenty segments in flight, and more to send. */
+static void fly_twenty(void)
+{
+    static uint8_t bytes[60 * 1448];
+    struct kit_seg s;
+    kit_establish(&k, true, true);
+    k.pcb->cwnd = 20 * 1448;
+    tcp_write(k.pcb, bytes, sizeof bytes);
+    kit_run(&k);
+    assert_int_equal(kit_last(&k, &s), 20);
+    k.now_ns += 10 * NET_NS_PER_MS;
+}
+
+static unsigned sack_until(uint32_t from, uint32_t to)
+{
+    struct kit_seg s;
+    kit_send(&k, (struct kit_seg){ .flags = TCP_ACK, .seq = k.snd, .ack = k.rcv, .wnd = 512, .ts = true, .tsval = ++k.tsval, .sack_count = 1,
+                                   .sacks = { { k.rcv + from * 1448, k.rcv + to * 1448 } } });
+    return kit_last(&k, &s);
+}
+
+static void recovery_sends_in_proportion_to_what_arrives(void **state) /* RFC 6937 3 */
+{
+    unsigned sent = 0, most = 0;
+    fly_twenty();
+    for (uint32_t n = 2; n <= 20; n++) {
+        unsigned now = sack_until(1, n);
+        sent += now;
+        most = net_max(most, now);
+    }
+    assert_int_equal(k.pcb->ssthresh, 14 * 1448); /* CUBIC: seven tenths */
+    assert_in_range(sent, 12, 15);                /* of 19 that arrived */
+    assert_in_range(most, 1, 2);                  /* and not all at the end */
+    tcp_abort(k.pcb);
+}
+
+static void much_loss_is_repaired_without_a_burst(void **state) /* RFC 6937 3: what flies is less than half of the new window */
+{
+    struct kit_seg s;
+    fly_twenty();
+    unsigned sent = sack_until(19, 20);
+    kit_pass(&k, 5 * NET_NS_PER_MS); /* longer than reordering is thought to last */
+    sent += kit_last(&k, &s);
+    assert_int_equal(k.pcb->ca_state, CA_RECOVERY);
+    assert_in_range(sent, 1, 2);
+    tcp_abort(k.pcb);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -254,6 +302,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_probe_that_was_not_needed_slows_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(a_loss_that_only_a_probe_repaired_is_heard, setup, teardown),
         cmocka_unit_test_setup_teardown(an_echo_in_answer_to_a_duplicate_is_no_round_trip, setup, teardown),
+        cmocka_unit_test_setup_teardown(recovery_sends_in_proportion_to_what_arrives, setup, teardown),
+        cmocka_unit_test_setup_teardown(much_loss_is_repaired_without_a_burst, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
