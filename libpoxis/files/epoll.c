@@ -190,7 +190,8 @@ static int64_t add(struct epoll *ep, struct local_end *e, uint32_t fd, const str
 		return LOCAL_REMOTE;
 	atomic_fetch_add_explicit(&item_count, 1, memory_order_relaxed);
 	*it = (struct epoll_item){
-		.watcher.events = (event->events & EPOLL_EVENTS) | EPOLL_ALWAYS, .epoll = ep, .end = e, .fd = fd, .refs = 1,
+		.watcher = { .events = (event->events & EPOLL_EVENTS) | EPOLL_ALWAYS, .end = e },
+		.epoll = ep, .end = e, .fd = fd, .refs = 1,
 		.wanted = event->events, .data = event->data,
 	};
 	local_get(o);

@@ -82,12 +82,12 @@ void local_wake_all(struct list *waiters)
 		local_wake_first(waiters);
 }
 
-void local_wake_watchers(struct local *o, uint32_t events)
+void local_wake_watchers(struct local *o, const struct local_end *e, uint32_t events)
 {
 	struct watcher *w;
 
 	list_for_each(w, &o->watchers, link)
-		if (!(w->events & events))
+		if (!(w->events & events) || (e && w->end != e))
 			continue;
 		else if (w->thread)
 			thread_unpark(w->thread);

@@ -46,6 +46,17 @@ struct user_memory {
 	uint64_t done;              /* of the first */
 	uint64_t left;              /* bytes in all */
 };
+/* What has been done of it. */
+static inline void user_memory_advance(struct user_memory *m, uint64_t bytes)
+{
+	m->left -= bytes;
+	m->done += bytes;
+	while (m->count && m->done >= m->v->bytes) {
+		m->done -= m->v->bytes;
+		m->v++;
+		m->count--;
+	}
+}
 
 struct local_ops {
 	const char *name;           /* with its article, for the log */
@@ -109,6 +120,7 @@ struct local_waiter {
 struct watcher {
 	struct list link;
 	struct thread *thread;      /* NULL: it is a set's (epoll.h) */
+	const struct local_end *end;    /* that it polls */
 	uint32_t events;            /* POLL*, for which it is woken */
 };
 
@@ -157,14 +169,28 @@ void local_wake_all(struct list *waiters);
 /* Whether the current thread may sleep for it: 0, -EAGAIN (the end does not block, or this
  * call is not to), -ERESTART (a signal is there). */
 int local_may_wait(const struct local_end *e, bool call_blocks);
-/* Those who poll it for any of these; errors and hang-ups all wait for. */
-void local_wake_watchers(struct local *o, uint32_t events);
+/* Those who poll this end, NULL: any, for any of these; errors and hang-ups all wait for. */
+void local_wake_watchers(struct local *o, const struct local_end *e, uint32_t events);
 /* The same; to be called where nobody watches mostly. */
 static inline void local_tell(struct local *o, uint32_t events)
 {
 	if (unlikely(!list_empty(&o->watchers)))
-		local_wake_watchers(o, events);
+		local_wake_watchers(o, NULL, events);
 }
+static inline void local_tell_end(const struct local_end *e, uint32_t events)
+{
+	if (unlikely(!list_empty(&e->object->watchers)))
+		local_wake_watchers(e->object, e, events);
+}
+
+/* ---- user_memory.c; 0 or -EFAULT ---- */
+
+/* The first `bytes` of it, all or nothing counts; under a spin lock. */
+int user_memory_copy(struct user_memory m, char *at, uint64_t bytes, bool to_program);
+/* Brings in what that could not reach; without a lock. */
+int user_memory_bring_in(struct user_memory m, uint64_t bytes, bool write);
+/* Copies them out and goes on behind them; without a lock. */
+int user_memory_read(struct user_memory *m, char *to, uint64_t bytes);
 
 /* ---- remote.c ---- */
 

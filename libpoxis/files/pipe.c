@@ -11,7 +11,6 @@
 #include "cokernel/mm/phys.h"
 #include "cokernel/sched/thread.h"
 #include "libpoxis/signal.h"
-#include "libpoxis/user.h"
 
 /* Of the partition's memory pages in pipes have at most this part. */
 #define SHARE 16u
@@ -153,71 +152,6 @@ static void leave(struct pipe *p, uint32_t events)
 	spin_unlock(&p->local.lock);
 }
 
-/* ---- The program's memory ---- */
-
-static void advance(struct user_memory *m, uint64_t bytes)
-{
-	m->left -= bytes;
-	m->done += bytes;
-	while (m->count && m->done >= m->v->bytes) {
-		m->done -= m->v->bytes;
-		m->v++;
-		m->count--;
-	}
-}
-
-/* The first `bytes` of it, all or nothing counts; under the lock. */
-static int copy(struct user_memory m, char *at, uint64_t bytes, bool to_program)
-{
-	while (bytes) {
-		uint64_t n = MIN(bytes, m.v->bytes - m.done);
-		uaddr_t user = m.v->base + m.done;
-
-		if (n && (to_program ? user_write_locked(user, at, n) : user_read_locked(at, user, n)))
-			return -EFAULT;
-		at += n;
-		bytes -= n;
-		advance(&m, n);
-		if (!n && !m.count)
-			return -EFAULT;
-	}
-	return 0;
-}
-
-/* Makes a page writable without changing it. */
-static int touch(uaddr_t at, bool write)
-{
-	uint32_t word, seen;
-
-	at &= ~3ull;
-	if (user_read(&word, at, sizeof(word)))
-		return -EFAULT;
-	if (!write)
-		return 0;
-	seen = word;
-	return user_cas32((uint32_t *)at, &seen, word) ? -EFAULT : 0;
-}
-
-/* Brings in what copy() could not reach; without the lock. */
-static int bring_in(struct user_memory m, uint64_t bytes, bool write)
-{
-	while (bytes) {
-		uint64_t n = MIN(bytes, m.v->bytes - m.done);
-		uaddr_t user = m.v->base + m.done;
-
-		if (thread_killed(current_thread()) || (n && !user_range_ok(user, n)))
-			return -EFAULT;
-		for (uint64_t page = ALIGN_DOWN(user, PAGE_SIZE); n && page < user + n; page += PAGE_SIZE)
-			if (touch(MAX(page, user), write))
-				return -EFAULT;
-		bytes -= n;
-		advance(&m, n);
-		if (!n && !m.count)
-			return -EFAULT;
-	}
-	return 0;
-}
-
 /* ---- Reading ---- */
 
 static void end_buffer(struct pipe *p)
@@ -256,11 +190,11 @@ int64_t pipe_read(struct local_end *e, struct user_memory *to)
 		if (!empty(p)) {
 			was_full |= full(p);
 			n = MIN((uint64_t)b->bytes, to->left);
-			if (unlikely(copy(*to, (char *)page_to_virt(b->page) + b->offset, n, true))) {
+			if (unlikely(user_memory_copy(*to, (char *)page_to_virt(b->page) + b->offset, n, true))) {
 				int err;
 
 				spin_unlock(&p->local.lock);
-				err = bring_in(*to, n, true);
+				err = user_memory_bring_in(*to, n, true);
 				spin_lock(&p->local.lock);
 				if (!err)
 					continue;
@@ -268,7 +202,7 @@ int64_t pipe_read(struct local_end *e, struct user_memory *to)
 					ret = -EFAULT;
 				break;
 			}
-			advance(to, n);
+			user_memory_advance(to, n);
 			ret += (int64_t)n;
 			b->offset += (uint32_t)n;
 			b->bytes -= (uint32_t)n;
@@ -322,7 +256,7 @@ static int add(struct pipe *p, struct user_memory *from, uint64_t n, bool last)
 
 	if (!page)
 		return -ENOMEM;
-	err = copy(*from, (char *)page_to_virt(page) + (last ? b->offset + b->bytes : 0), n, false);
+	err = user_memory_copy(*from, (char *)page_to_virt(page) + (last ? b->offset + b->bytes : 0), n, false);
 	if (last && !err) {
 		b->bytes += (uint32_t)n;
 	} else if (!last) {
@@ -334,7 +268,7 @@ static int add(struct pipe *p, struct user_memory *from, uint64_t n, bool last)
 		}
 	}
 	if (!err)
-		advance(from, n);
+		user_memory_advance(from, n);
 	return err;
 }
 
@@ -370,7 +304,7 @@ int64_t pipe_write(struct local_end *e, struct user_memory *from, bool *broken)
 			err = add(p, from, n, last);
 			if (unlikely(err == -EFAULT)) {
 				spin_unlock(&p->local.lock);
-				err = bring_in(*from, n, false);
+				err = user_memory_bring_in(*from, n, false);
 				spin_lock(&p->local.lock);
 				if (!err)
 					continue;

@@ -45,6 +45,7 @@ static bool take(struct files *f, struct item *v, int32_t fd, uint32_t events)
 		return true;
 	if (!files_any(f) || !files_get(f, (uint32_t)fd, &v->use))
 		return false;
+	v->watcher.end = v->use.end;
 	if (likely(v->use.end->object->ops->poll))
 		return true;
 	files_put(&v->use);
