@@ -106,6 +106,16 @@ OTR_ASSERT_AT(struct otr_slot, sig_pending, 72);
 #define OTR_CALL_EPOLL_ADD (OTR_CALL_BASE + 22) /* arg0 a descriptor of an epoll, arg1 one to watch, arg2 and
                                               arg3 the event, as epoll_ctl has it, unless it is watched
                                               already. Result: 0 */
+#define OTR_CALL_SOCKETPAIR (OTR_CALL_BASE + 23) /* arg0 SOCK_* flags: a pair of AF_UNIX and SOCK_STREAM; result
+                                              as OTR_CALL_PIPE's. arg1 on return: SO_SNDBUF and << 32 what
+                                              Linux counts for a message of one byte, 0: as there */
+#define OTR_CALL_SOCKET_PIECE (OTR_CALL_BASE + 24) /* the mailbox has, where facts.area is, arg1 bytes, at most
+                                              OTR_PIPE_PIECE, of a message for OTR_CALL_SOCKET_FILL, from
+                                              its byte arg0 on. Result: 0 */
+#define OTR_CALL_SOCKET_FILL (OTR_CALL_BASE + 25) /* arg0 a socket, arg1 its peer, arg2 the bytes that it has to
+                                              receive, arg3 bytes of a message, at most OTR_SOCKET_MESSAGE:
+                                              send what it has not got of them. Result: 0 */
+#define OTR_SOCKET_MESSAGE 36544u
 #define OTR_RAISE_PROCESS 0u    /* it is blocked in this thread */
 #define OTR_RAISE_THREAD  1u    /* this thread takes it */
 #define OTR_RAISE_SELF    2u    /* so it does, and Linux would name the program as the sender */

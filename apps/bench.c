@@ -32,6 +32,8 @@
  *   pipe-rw     1 byte into a pipe and out again, by one thread
  *   pipe        1 byte to another thread through a pipe and back through another
  *   pipe-fork   the same with another process
+ *   socketpair  1 byte to another thread through a pair of sockets and back
+ *   socket-rw   1 byte into a pair of sockets and out again, by one thread
  *   eventfd     a number into an eventfd and out again, by one thread
  *   poll-pipe   poll of two pipes, one of which has a byte
  *   epoll       a number into one of two eventfds, epoll_wait for it, and out again
@@ -51,6 +53,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -266,6 +269,18 @@ static void op_pipe_rw(void)
 		exit(3);
 }
 
+/* As if it were two pipes. */
+static int make_pair(void)
+{
+	int s[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, s))
+		return -1;
+	there[1] = back[0] = s[0];
+	there[0] = back[1] = s[1];
+	return 0;
+}
+
 static int event;
 
 static void op_eventfd(void)
@@ -405,6 +420,7 @@ int main(int argc, char **argv)
 		{ "eventfd", op_eventfd, NULL }, { "poll-pipe", op_poll_pipe, NULL },
 		{ "epoll", op_epoll, NULL },
 		{ "pipe-rw", op_pipe_rw, NULL }, { "pipe", op_pipe, pipe_ponger }, { "pipe-fork", op_pipe, NULL },
+		{ "socket-rw", op_pipe_rw, NULL }, { "socketpair", op_pipe, pipe_ponger },
 	};
 	const char *name = argc > 1 ? argv[1] : "";
 	int n = argc > 2 ? atoi(argv[2]) : 1000, threads;
@@ -435,6 +451,8 @@ int main(int argc, char **argv)
 		if (ops[i].other && ops[i].other != ponger && ops[i].other != pipe_ponger)
 			pin_here();
 		if (strstr(name, "pipe") && (pipe(there) || pipe(back)))
+			return 3;
+		if (!strncmp(name, "socket", 6) && make_pair())
 			return 3;
 		if (!strcmp(name, "eventfd") && (event = eventfd(0, 0)) < 0)
 			return 3;

@@ -350,7 +350,7 @@ void epoll_remote(void)
 	struct later l;
 
 	/* By something in it that is Linux's. */
-	socketpair(AF_UNIX, SOCK_STREAM, 0, s);
+	socketpair(AF_UNIX, SOCK_DGRAM, 0, s);
 	e = loaded(p);
 	SHOW(ctl(e, EPOLL_CTL_ADD, s[0], EPOLLIN, 5));
 	unload(e, p);

@@ -103,5 +103,12 @@ void epoll_waiting(void);
 void epoll_fork(void);
 void epoll_remote(void);
 void epoll_torture(void);
+void socket_errors(void);
+void socket_capacity(void);
+void socket_ends(void);
+void socket_polls(void);
+void socket_waits(void);
+void socket_remote(void);
+void socket_flow(void);
 
 #endif

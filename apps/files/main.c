@@ -173,6 +173,9 @@ int main(int argc, char **argv)
 		{ "poll-torture", poll_torture }, { "events", events }, { "poll-mixed", poll_mixed },
 		{ "epoll-states", epoll_states }, { "epoll-errors", epoll_errors }, { "epoll-waiting", epoll_waiting },
 		{ "epoll-fork", epoll_fork }, { "epoll-remote", epoll_remote }, { "epoll-torture", epoll_torture },
+		{ "socket-errors", socket_errors }, { "socket-capacity", socket_capacity }, { "socket-ends", socket_ends },
+		{ "socket-polls", socket_polls }, { "socket-waits", socket_waits }, { "socket-remote", socket_remote },
+		{ "socket-flow", socket_flow },
 	};
 
 	fill();

@@ -31,7 +31,9 @@
 #define ENOSYS 38
 #define EPROTO 71
 #define EOVERFLOW 75
+#define EMSGSIZE 90
 #define EOPNOTSUPP 95
+#define ECONNRESET 104
 #define ETIMEDOUT 110
 #define EINPROGRESS 115
 #endif

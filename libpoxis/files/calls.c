@@ -6,6 +6,7 @@
 #include "libpoxis/dispatch.h"
 #include "libpoxis/files/files.h"
 #include "libpoxis/files/pipe.h"
+#include "libpoxis/files/socket.h"
 #include "libpoxis/process.h"
 #include "libpoxis/signal.h"
 #include "libpoxis/slot.h"
@@ -17,14 +18,9 @@ enum {
 	O_NONBLOCK = 04000, O_DIRECT = 040000, O_ASYNC = 020000, O_CLOEXEC = 02000000,
 	F_DUPFD = 0, F_SETFD = 2, F_GETFL = 3, F_SETFL = 4, F_DUPFD_CLOEXEC = 1030, F_SETPIPE_SZ = 1031,
 	FD_CLOEXEC = 1,
-	FIONREAD = 0x541b, FIONBIO = 0x5421, FIONCLEX = 0x5450, FIOCLEX = 0x5451, FIOASYNC = 0x5452,
+	TIOCOUTQ = 0x5411, FIONREAD = 0x541b, FIONBIO = 0x5421, FIONCLEX = 0x5450, FIOCLEX = 0x5451, FIOASYNC = 0x5452,
 	CLOSE_RANGE_UNSHARE = 2, CLOSE_RANGE_CLOEXEC = 4,
 };
-/* What Linux moves at most in one call, and where its users' addresses end. */
-#define BYTES_MOST 0x7ffff000ull
-#define LINUX_END  0x7ffffffff000ull
-#define IOVECS_MOST 1024u
-
 static struct files *my_files(void)
 {
 	return &current_thread()->process->files;
@@ -107,10 +103,10 @@ static __attribute__((noinline)) int64_t read_write(struct regs *r, bool write)
 		return dispatch_delegate(r);
 	if (!allowed(use.end, write)) {
 		ret = -EBADF;
-	} else if (r->rdx > LINUX_END || r->rsi > LINUX_END - r->rdx) {
+	} else if (!local_range_ok(r->rsi, r->rdx)) {
 		ret = -EFAULT;
 	} else {
-		struct iovec v = { r->rsi, MIN(r->rdx, BYTES_MOST) };
+		struct iovec v = { r->rsi, MIN(r->rdx, LOCAL_BYTES_MOST) };
 		struct user_memory m = { .v = &v, .count = 1, .left = v.bytes };
 
 		ret = transfer(r, use.end, &m, write);
@@ -129,8 +125,7 @@ int64_t sys_write(struct regs *r)
 	return likely(!files_any(my_files())) ? dispatch_delegate(r) : read_write(r, true);
 }
 
-/* As Linux checks them, in its order. */
-static int64_t take_vector(struct iovec *v, uaddr_t at, uint64_t count, struct user_memory *m)
+int64_t local_take_vector(struct iovec *v, uaddr_t at, uint64_t count, struct user_memory *m)
 {
 	uint64_t left = 0;
 
@@ -140,17 +135,16 @@ static int64_t take_vector(struct iovec *v, uaddr_t at, uint64_t count, struct u
 		if ((int64_t)v[i].bytes < 0)
 			return -EINVAL;
 	for (uint64_t i = 0; i < count; i++) {
-		if (v[i].bytes > LINUX_END || v[i].base > LINUX_END - v[i].bytes)
+		if (!local_range_ok(v[i].base, v[i].bytes))
 			return -EFAULT;
-		v[i].bytes = MIN(v[i].bytes, BYTES_MOST - left);
+		v[i].bytes = MIN(v[i].bytes, LOCAL_BYTES_MOST - left);
 		left += v[i].bytes;
 	}
 	*m = (struct user_memory){ .v = v, .count = (uint32_t)count, .left = left };
 	return 0;
 }
 
-/* The object is Linux's from now on, and so is this call. */
-static int64_t by_linux(struct regs *r, struct local_end *e)
+int64_t local_by_linux(struct regs *r, struct local_end *e)
 {
 	int64_t err = local_make_remote(current_thread(), e->object, -1);
 
@@ -171,8 +165,8 @@ static int64_t read_write_vector(struct regs *r, bool write)
 	if (!allowed(use.end, write))
 		ret = -EBADF;
 	else if (!use.end->object->ops->vectors)
-		ret = by_linux(r, use.end);
-	else if (r->rdx > IOVECS_MOST)
+		ret = local_by_linux(r, use.end);
+	else if (r->rdx > LOCAL_IOVECS_MOST)
 		ret = -EINVAL;
 	else if (r->rdx > ARRAY_SIZE(few)) {
 		v = kmem_alloc(r->rdx * sizeof(*v));
@@ -180,8 +174,8 @@ static int64_t read_write_vector(struct regs *r, bool write)
 			ret = -ENOMEM;
 	}
 	if (!ret && use.end->object->ops->vectors) {
-		ret = take_vector(v, r->rsi, r->rdx, &m);
-		if (!ret)
+		ret = local_take_vector(v, r->rsi, r->rdx, &m);
+		if (!ret && m.left)
 			ret = transfer(r, use.end, &m, write);
 	}
 	if (v != few)
@@ -284,7 +278,9 @@ int64_t sys_close(struct regs *r)
 	spin_unlock(&f->lock);
 	if (!end)
 		return dispatch_delegate(r);
-	mutex_lock(&f->mutex);
+	ret = files_lock_to_close(current_thread(), (uint32_t)r->rdi, (uint32_t)r->rdi, false);
+	if (ret)
+		return ret;
 	files_changing(f, (uint32_t)r->rdi, (uint32_t)r->rdi, true);
 	ret = dispatch_delegate(r);
 	end = NULL;
@@ -313,7 +309,11 @@ int64_t sys_close_range(struct regs *r)
 	}
 	if (!files_any(f))
 		return dispatch_delegate(r);
-	mutex_lock(&f->mutex);
+	ret = flags & CLOSE_RANGE_CLOEXEC ? 0 : files_lock_to_close(current_thread(), first, last, false);
+	if (ret)
+		return ret;
+	if (flags & CLOSE_RANGE_CLOEXEC)
+		mutex_lock(&f->mutex);
 	files_changing(f, first, last, true);
 	ret = dispatch_delegate(r);
 	files_changing(f, first, last, false);
@@ -382,7 +382,9 @@ static int64_t replace(struct regs *r, bool cloexec)
 
 	if (!files_any(f) || (uint32_t)r->rdi == new)
 		return dispatch_delegate(r);
-	mutex_lock(&f->mutex);
+	ret = files_lock_to_close(current_thread(), new, new, false);
+	if (ret)
+		return ret;
 	if (files_peek(f, r->rdi) && files_room(f, new)) {
 		struct local_end *homeless = local_end_get(files_peek(f, r->rdi));
 
@@ -476,18 +478,23 @@ int64_t sys_fcntl(struct regs *r)
 	return ret;
 }
 
-static int64_t tell_bytes(struct regs *r, struct pipe *p)
+static int64_t bytes_of(struct local_end *e, bool sent)
 {
-	int64_t n = pipe_bytes(p), err;
+	return is_pipe(e->object) ? pipe_bytes(to_pipe(e->object)) : socket_bytes(e, sent);
+}
+
+static int64_t tell_bytes(struct regs *r, struct local_end *e, bool sent)
+{
+	int64_t n = bytes_of(e, sent), err;
 	int32_t bytes = (int32_t)n;
 
 	while (n == LOCAL_REMOTE) {
-		err = local_settle(current_thread(), &p->local);
+		err = local_settle(current_thread(), e->object);
 		if (err)
 			return err;
-		if (local_is_remote(&p->local))
+		if (local_is_remote(e->object))
 			return dispatch_delegate(r);
-		n = pipe_bytes(p);
+		n = bytes_of(e, sent);
 		bytes = (int32_t)n;
 	}
 	return user_write(r->rdx, &bytes, sizeof(bytes)) ? -EFAULT : 0;
@@ -510,6 +517,11 @@ static bool carries_none(uint32_t request)
 	}
 }
 
+static bool has_own(const struct local *o, uint32_t request)
+{
+	return is_socket(o) && (request >> 8 & 0xff) != 'T';
+}
+
 int64_t sys_ioctl(struct regs *r)
 {
 	struct files_use use;
@@ -530,7 +542,11 @@ int64_t sys_ioctl(struct regs *r)
 		ret = set_flags(r, use.end);
 		break;
 	case FIONREAD:
-		ret = is_pipe(use.end->object) ? tell_bytes(r, to_pipe(use.end->object)) : dispatch_delegate(r);
+		ret = is_pipe(use.end->object) || is_socket(use.end->object) ? tell_bytes(r, use.end, false) :
+		      dispatch_delegate(r);
+		break;
+	case TIOCOUTQ:
+		ret = is_socket(use.end->object) ? tell_bytes(r, use.end, true) : dispatch_delegate(r);
 		break;
 	case FIOASYNC:
 		ret = local_make_remote(current_thread(), use.end->object, -1);
@@ -538,8 +554,8 @@ int64_t sys_ioctl(struct regs *r)
 			ret = dispatch_delegate(r);
 		break;
 	default:
-		/* Terminals' above all: Linux says that it is none. */
-		ret = dispatch_delegate(r);
+		/* Terminals' above all: Linux says that it is none. Sockets have some of their own. */
+		ret = has_own(use.end->object, (uint32_t)r->rsi) ? local_by_linux(r, use.end) : dispatch_delegate(r);
 	}
 	files_put(&use);
 	return ret;

@@ -2,7 +2,7 @@
 /*
  * What all local objects have in common: ends that descriptors refer to, whoever
  * sleeps in them or polls them, and the way to Linux. A pipe (pipe.h), an eventfd
- * (eventfd.h) and an epoll (epoll.h) begin with a struct local.
+ * (eventfd.h), a pair of sockets (socket.h) and an epoll (epoll.h) begin with a struct local.
  */
 #ifndef LIBPOXIS_FILES_LOCAL_H
 #define LIBPOXIS_FILES_LOCAL_H
@@ -14,6 +14,7 @@
 
 struct local;
 struct local_end;
+struct regs;
 
 /* What read and write answer when the object is no longer local, or should not be:
  * there is no memory for what Linux would take. */
@@ -191,6 +192,22 @@ int user_memory_copy(struct user_memory m, char *at, uint64_t bytes, bool to_pro
 int user_memory_bring_in(struct user_memory m, uint64_t bytes, bool write);
 /* Copies them out and goes on behind them; without a lock. */
 int user_memory_read(struct user_memory *m, char *to, uint64_t bytes);
+
+/* ---- calls.c; of the current thread ---- */
+
+/* What Linux moves at most in one call, and how many pieces that has. */
+#define LOCAL_BYTES_MOST  0x7ffff000ull
+#define LOCAL_IOVECS_MOST 1024u
+/* Linux would look at memory there at all: its users' addresses end so. */
+static inline bool local_range_ok(uaddr_t at, uint64_t bytes)
+{
+	return bytes <= 0x7ffffffff000ull && at <= 0x7ffffffff000ull - bytes;
+}
+/* Copies a vector of `count` pieces, at most LOCAL_IOVECS_MOST, to v and has m tell of it. As Linux
+ * checks it, in its order: 0, -EINVAL, -EFAULT. */
+int64_t local_take_vector(struct iovec *v, uaddr_t at, uint64_t count, struct user_memory *m);
+/* The object, of which r->rdi is a number, is Linux's from now on, and so is this call. */
+int64_t local_by_linux(struct regs *r, struct local_end *e);
 
 /* ---- remote.c ---- */
 

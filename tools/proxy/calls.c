@@ -219,6 +219,12 @@ static long request(struct twin *t, uint32_t nr, const uint64_t a[6])
 		return eventfd_fill(a);
 	case OTR_CALL_EPOLL_ADD:
 		return epoll_add(a);
+	case OTR_CALL_SOCKETPAIR:
+		return socket_make(t, a[0]);
+	case OTR_CALL_SOCKET_PIECE:
+		return socket_piece(t->p, a);
+	case OTR_CALL_SOCKET_FILL:
+		return socket_fill(a);
 	case OTR_CALL_EXIT:
 		return 0;
 	case OTR_CALL_TRACED:

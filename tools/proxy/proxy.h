@@ -150,6 +150,11 @@ long epoll_add(const uint64_t a[6]);
  * unnamed pipe it is of, if it is. */
 void pipe_opened(struct twin *t, long fd);
 
+/* socket.c: OTR_CALL_SOCKETPAIR, OTR_CALL_SOCKET_PIECE, OTR_CALL_SOCKET_FILL */
+long socket_make(struct twin *t, uint64_t flags);
+long socket_piece(struct proxy *p, const uint64_t a[6]);
+long socket_fill(const uint64_t a[6]);
+
 /* core.c: OTR_CALL_CORE */
 long core_call(struct proxy *p, uint64_t what, uint64_t signal);
 

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The system calls on pairs of sockets that may be local; for others, and with what only
+ * Linux has (names, ancillary data, options), they are Linux's. */
+#include "cokernel/lib/errno.h"
+#include "cokernel/mm/kmem.h"
+#include "cokernel/sched/thread.h"
+#include "libpoxis/dispatch.h"
+#include "libpoxis/files/files.h"
+#include "libpoxis/files/socket.h"
+#include "libpoxis/process.h"
+#include "libpoxis/signal.h"
+#include "libpoxis/slot.h"
+#include "libpoxis/user.h"
+
+enum { NR_CLOSE = 3, NR_SENDTO = 44, NR_RECVFROM = 45 };
+/* linux/socket.h, linux/net.h, asm-generic/socket.h */
+enum {
+	AF_UNIX = 1, SOCK_STREAM = 1, SOCK_TYPE_MASK = 0xf, SOCK_NONBLOCK = 04000, SOCK_CLOEXEC = 02000000,
+	SOL_SOCKET = 1, SO_TYPE = 3, SO_SNDBUF = 7, SO_RCVBUF = 8, SO_PEERCRED = 17, SO_ACCEPTCONN = 30,
+	SO_PROTOCOL = 38, SO_DOMAIN = 39,
+};
+/* Those that mean something here or nothing to a pair. */
+#define SEND_FLAGS    (MSG_DONTWAIT | MSG_EOR | MSG_NOSIGNAL | MSG_MORE)
+#define RECEIVE_FLAGS (MSG_PEEK | MSG_DONTWAIT | MSG_WAITALL | MSG_NOSIGNAL | MSG_CMSG_CLOEXEC)
+
+static struct files *my_files(void)
+{
+	return &current_thread()->process->files;
+}
+
+/* The local pair that the call is about; false: it is Linux's. */
+static bool find(const struct regs *r, struct files_use *use)
+{
+	if (likely(!files_any(my_files())) || !files_get(my_files(), r->rdi, use))
+		return false;
+	if (is_socket(use->end->object))
+		return true;
+	files_put(use);
+	return false;
+}
+
+/* ---- Sending and receiving ---- */
+
+struct transfer {
+	bool send;
+	uint32_t flags;             /* MSG_* */
+	bool by_linux;              /* after it: Linux made the whole call */
+};
+
+/* What is left, after some was done here: the bytes, or an error. */
+static int64_t rest_by_linux(const struct transfer *x, uint64_t fd, struct user_memory *m)
+{
+	int64_t done = 0, ret = 0;
+
+	while (m->left) {
+		uint64_t n = MIN(m->left, m->v->bytes - m->done);
+
+		if (n) {
+			ret = dispatch_linux(current_thread(), x->send ? NR_SENDTO : NR_RECVFROM,
+					     (uint64_t[6]){ fd, m->v->base + m->done, n, x->flags });
+			if (ret < 0)
+				break;
+			done += ret;
+			if ((uint64_t)ret < n)
+				break;
+		}
+		user_memory_advance(m, n);
+	}
+	return done ? done : ret;
+}
+
+static int64_t transfer(struct regs *r, struct local_end *e, struct user_memory *m, struct transfer *x)
+{
+	struct thread *t = current_thread();
+	uint64_t all = m->left;
+	bool broken = false;
+	int64_t ret, err;
+
+	do {
+		ret = x->send ? socket_send(e, m, x->flags, &broken) : socket_receive(e, m, x->flags);
+		if (unlikely(broken))
+			slot_call(t->slot, OTR_CALL_RAISE, (uint64_t[6]){ SIGPIPE, OTR_RAISE_SELF });
+		if (likely(ret != LOCAL_REMOTE && ret != LOCAL_CROWDED))
+			return all > m->left ? (int64_t)(all - m->left) : ret;
+		err = ret == LOCAL_CROWDED ? local_make_remote(t, e->object, -1) : local_settle(t, e->object);
+	} while (!err && !local_is_remote(e->object));
+	/* Another thread may have closed the number, which then may be anything. */
+	if (!err && !files_is(my_files(), r->rdi, e))
+		err = -EBADF;
+	x->by_linux = m->left == all && !err;
+	if (m->left == all)
+		return err ? err : dispatch_delegate(r);
+	all -= m->left;
+	ret = err ? err : rest_by_linux(x, r->rdi, m);
+	return (int64_t)all + MAX(ret, (int64_t)0);
+}
+
+/* A buffer: sendto and recvfrom without a name. */
+static int64_t transfer_buffer(struct regs *r, struct local_end *e, struct transfer *x)
+{
+	struct iovec v = { r->rsi, MIN(r->rdx, LOCAL_BYTES_MOST) };
+	struct user_memory m = { .v = &v, .count = 1, .left = v.bytes };
+
+	return local_range_ok(r->rsi, r->rdx) ? transfer(r, e, &m, x) : -EFAULT;
+}
+
+int64_t sys_sendto(struct regs *r)
+{
+	struct transfer x = { .send = true, .flags = (uint32_t)r->r10 };
+	struct files_use use;
+	int64_t ret;
+
+	if (!find(r, &use))
+		return dispatch_delegate(r);
+	ret = r->r8 || x.flags & ~(uint32_t)SEND_FLAGS ? local_by_linux(r, use.end) : transfer_buffer(r, use.end, &x);
+	files_put(&use);
+	return ret;
+}
+
+/* The sender has no name, which would be bind()'s: the length of one. */
+static int64_t tell_no_name(uaddr_t length_at)
+{
+	int32_t room, none = 0;
+
+	if (user_read(&room, length_at, sizeof(room)))
+		return -EFAULT;
+	return room < 0 ? -EINVAL : user_write(length_at, &none, sizeof(none));
+}
+
+int64_t sys_recvfrom(struct regs *r)
+{
+	struct transfer x = { .flags = (uint32_t)r->r10 };
+	struct files_use use;
+	int64_t ret, err;
+
+	if (!find(r, &use))
+		return dispatch_delegate(r);
+	x.by_linux = x.flags & ~(uint32_t)RECEIVE_FLAGS;
+	ret = x.by_linux ? local_by_linux(r, use.end) : transfer_buffer(r, use.end, &x);
+	if (ret >= 0 && r->r8 && !x.by_linux) {
+		err = tell_no_name(r->r9);
+		ret = err ? err : ret;
+	}
+	files_put(&use);
+	return ret;
+}
+
+/* ---- With a header ---- */
+
+/* struct msghdr */
+struct header {
+	uint64_t name;
+	int32_t name_bytes;
+	uint32_t pad;
+	uint64_t vector, count, control, control_bytes;
+	uint32_t flags, pad2;
+};
+
+static int64_t transfer_vector(struct regs *r, struct local_end *e, const struct header *h, struct transfer *x)
+{
+	struct iovec few[8], *v = few;
+	struct user_memory m;
+	int64_t ret;
+
+	if (h->count > LOCAL_IOVECS_MOST)
+		return -EMSGSIZE;
+	if (h->count > ARRAY_SIZE(few)) {
+		v = kmem_alloc(h->count * sizeof(*v));
+		if (!v)
+			return -ENOMEM;
+	}
+	ret = local_take_vector(v, h->vector, h->count, &m);
+	if (!ret)
+		ret = transfer(r, e, &m, x);
+	if (v != few)
+		kmem_free(v);
+	return ret;
+}
+
+int64_t sys_sendmsg(struct regs *r)
+{
+	struct transfer x = { .send = true, .flags = (uint32_t)r->rdx };
+	struct files_use use;
+	struct header h;
+	int64_t ret;
+
+	if (!find(r, &use))
+		return dispatch_delegate(r);
+	if (user_read(&h, r->rsi, sizeof(h)))
+		ret = -EFAULT;
+	else if (h.name || h.control_bytes || x.flags & ~(uint32_t)SEND_FLAGS)
+		ret = local_by_linux(r, use.end);
+	else
+		ret = transfer_vector(r, use.end, &h, &x);
+	files_put(&use);
+	return ret;
+}
+
+/* Nothing but bytes has come: there is no ancillary data, however much room for it. */
+static int64_t tell_header(uaddr_t at, const struct header *h, uint32_t flags)
+{
+	uint64_t none = 0;
+	uint32_t told = flags & MSG_CMSG_CLOEXEC;
+	int64_t err = h->name ? tell_no_name(at + offsetof(struct header, name_bytes)) : 0;
+
+	if (err)
+		return err;
+	return user_write(at + offsetof(struct header, flags), &told, sizeof(told)) ||
+	       user_write(at + offsetof(struct header, control_bytes), &none, sizeof(none)) ? -EFAULT : 0;
+}
+
+int64_t sys_recvmsg(struct regs *r)
+{
+	struct transfer x = { .flags = (uint32_t)r->rdx };
+	struct files_use use;
+	struct header h;
+	int64_t ret, err;
+
+	if (!find(r, &use))
+		return dispatch_delegate(r);
+	if (user_read(&h, r->rsi, sizeof(h))) {
+		ret = -EFAULT;
+	} else if (h.name && h.name_bytes < 0) {
+		ret = -EINVAL;
+	} else if (x.flags & ~(uint32_t)RECEIVE_FLAGS) {
+		ret = local_by_linux(r, use.end);
+	} else {
+		ret = transfer_vector(r, use.end, &h, &x);
+		err = ret < 0 || x.by_linux ? 0 : tell_header(r->rsi, &h, x.flags);
+		ret = err ? err : ret;
+	}
+	files_put(&use);
+	return ret;
+}
+
+/* ---- The rest ---- */
+
+int64_t sys_shutdown(struct regs *r)
+{
+	struct files_use use;
+	int64_t ret;
+
+	if (!find(r, &use))
+		return dispatch_delegate(r);
+	do {
+		ret = socket_shutdown(use.end, (uint32_t)r->rsi);
+		if (ret != LOCAL_REMOTE)
+			break;
+		ret = local_settle(current_thread(), use.end->object);
+		if (!ret && local_is_remote(use.end->object)) {
+			ret = files_is(my_files(), r->rdi, use.end) ? dispatch_delegate(r) : -EBADF;
+			break;
+		}
+	} while (!ret);
+	files_put(&use);
+	return ret;
+}
+
+/* Linux's socket behind a local one says the same. */
+static bool is_constant(const struct regs *r)
+{
+	switch ((uint32_t)r->rdx) {
+	case SO_TYPE:
+	case SO_SNDBUF:
+	case SO_RCVBUF:
+	case SO_PEERCRED:
+	case SO_ACCEPTCONN:
+	case SO_PROTOCOL:
+	case SO_DOMAIN:
+		return (uint32_t)r->rsi == SOL_SOCKET;
+	default:
+		return false;
+	}
+}
+
+int64_t sys_getsockopt(struct regs *r)
+{
+	struct files_use use;
+	int64_t ret;
+
+	if (!find(r, &use))
+		return dispatch_delegate(r);
+	ret = is_constant(r) ? dispatch_delegate(r) : local_by_linux(r, use.end);
+	files_put(&use);
+	return ret;
+}
+
+/* ---- Making ---- */
+
+/* Puts both ends in; else they stay Linux's alone. The mutex is held. */
+static void localise(struct files *f, const uint32_t fd[2], uint32_t flags, uint64_t sizes)
+{
+	struct socket_pair *p;
+
+	if (!sizes || files_room(f, fd[0]) || files_room(f, fd[1]))
+		return;
+	p = socket_pair_create((uint32_t)sizes, (uint32_t)(sizes >> 32), flags & SOCK_NONBLOCK);
+	for (uint32_t i = 0; p && i < 2; i++) {
+		struct local_end *old = files_set(f, fd[i], &p->side[i].end, flags & SOCK_CLOEXEC);
+
+		/* Its close was lost: execve has closed it, and its table is about to be told. */
+		if (old)
+			local_end_put(old);
+	}
+}
+
+int64_t sys_socketpair(struct regs *r)
+{
+	uint32_t flags = (uint32_t)r->rsi & ~(uint32_t)SOCK_TYPE_MASK, fd[2];
+	struct thread *t = current_thread();
+	struct files *f = my_files();
+	int64_t ret;
+
+	if ((uint32_t)r->rdi != AF_UNIX || ((uint32_t)r->rsi & SOCK_TYPE_MASK) != SOCK_STREAM ||
+	    flags & ~(uint32_t)(SOCK_CLOEXEC | SOCK_NONBLOCK) || (uint32_t)r->rdx > AF_UNIX ||
+	    load_relaxed(&f->table.estranged))
+		return dispatch_delegate(r);
+	mutex_lock(&f->mutex);
+	t->slot->calls++;           /* it was delegated, for who counts */
+	ret = slot_call(t->slot, OTR_CALL_SOCKETPAIR, (uint64_t[6]){ flags });
+	if (ret >= 0) {
+		uint64_t sizes = load_relaxed(&t->slot->shared->arg[1]);
+
+		fd[0] = (uint32_t)ret & INT32_MAX;
+		fd[1] = (uint32_t)(ret >> 32) & INT32_MAX;
+		ret = 0;
+		if (user_write(r->r10, fd, sizeof(fd))) {
+			for (uint32_t i = 0; i < 2; i++)
+				slot_call_always(t->slot, NR_CLOSE, (uint64_t[6]){ fd[i] });
+			ret = -EFAULT;
+		} else if (!f->table.estranged) {
+			localise(f, fd, flags, sizes);
+		}
+	}
+	mutex_unlock(&f->mutex);
+	return ret;
+}
+
+/* ---- Parting ---- */
+
+/* Whether the number will be closed. */
+struct closing {
+	uint64_t first, last;
+	bool cloexec_only;
+};
+
+static bool closes(const struct closing *c, uint64_t fd, const struct file_entry *e)
+{
+	return fd >= c->first && fd <= c->last && (!c->cloexec_only || e->cloexec);
+}
+
+/* One end of the pair stays. The mutex is held. */
+static bool parts(const struct files *f, const struct closing *c, const struct local *o)
+{
+	bool stays[2] = { false, false };
+
+	for (uint32_t fd = 0; fd < f->table.size; fd++) {
+		const struct file_entry *e = &f->table.entry[fd];
+
+		if (e->end && e->end->object == o && !closes(c, fd, e))
+			stays[e->end == &to_pair(o)->side[1].end] = true;
+	}
+	return stays[0] != stays[1];
+}
+
+/* A local pair of which one end would stay, with a reference; NULL. The mutex is held. */
+static struct local *parted(const struct files *f, const struct closing *c)
+{
+	for (uint64_t fd = c->first; fd <= c->last && fd < f->table.size; fd++) {
+		const struct file_entry *e = &f->table.entry[fd];
+		struct local *o = e->end ? e->end->object : NULL;
+
+		if (o && is_socket(o) && !local_is_remote(o) && closes(c, fd, e) && parts(f, c, o)) {
+			local_get(o);
+			return o;
+		}
+	}
+	return NULL;
+}
+
+int64_t files_lock_to_close(struct thread *t, uint64_t first, uint64_t last, bool cloexec_only)
+{
+	struct closing c = { first, last, cloexec_only };
+	struct files *f = &t->process->files;
+	struct local *o;
+	int64_t err = 0;
+
+	mutex_lock(&f->mutex);
+	/* What Linux does not take stays here: who asks more of it later is told so. */
+	while (!err && (o = parted(f, &c))) {
+		mutex_unlock(&f->mutex);
+		err = local_make_remote(t, o, -1);
+		local_put(o);
+		if (signal_restarts(err))
+			return -ERESTART_ALWAYS;
+		mutex_lock(&f->mutex);
+	}
+	return 0;
+}
