@@ -116,6 +116,8 @@ OTR_ASSERT_AT(struct otr_slot, sig_pending, 72);
                                               receive, arg3 bytes of a message, at most OTR_SOCKET_MESSAGE:
                                               send what it has not got of them. Result: 0 */
 #define OTR_SOCKET_MESSAGE 36544u
+#define OTR_CALL_TIMERFD_SET (OTR_CALL_BASE + 26) /* arg0 a descriptor of a timer, arg1 a time of its clock and
+                                              arg2 an interval, in ns: set it so. Result: 0 */
 #define OTR_RAISE_PROCESS 0u    /* it is blocked in this thread */
 #define OTR_RAISE_THREAD  1u    /* this thread takes it */
 #define OTR_RAISE_SELF    2u    /* so it does, and Linux would name the program as the sender */

@@ -176,6 +176,7 @@ int main(int argc, char **argv)
 		{ "socket-errors", socket_errors }, { "socket-capacity", socket_capacity }, { "socket-ends", socket_ends },
 		{ "socket-polls", socket_polls }, { "socket-waits", socket_waits }, { "socket-remote", socket_remote },
 		{ "socket-flow", socket_flow },
+		{ "timer-states", timer_states }, { "timer-waits", timer_waits }, { "timer-remote", timer_remote },
 	};
 
 	fill();

@@ -18,7 +18,7 @@ enum {
 	O_NONBLOCK = 04000, O_DIRECT = 040000, O_ASYNC = 020000, O_CLOEXEC = 02000000,
 	F_DUPFD = 0, F_SETFD = 2, F_GETFL = 3, F_SETFL = 4, F_DUPFD_CLOEXEC = 1030, F_SETPIPE_SZ = 1031,
 	FD_CLOEXEC = 1,
-	TIOCOUTQ = 0x5411, FIONREAD = 0x541b, FIONBIO = 0x5421, FIONCLEX = 0x5450, FIOCLEX = 0x5451, FIOASYNC = 0x5452,
+	TIOCOUTQ = 0x5411, FIONREAD = 0x541b, FIONBIO = 0x5421, FIONCLEX = 0x5450, FIOCLEX = 0x5451, FIOASYNC = 0x5452, TFD_IOC_SET_TICKS = 0x40085400,
 	CLOSE_RANGE_UNSHARE = 2, CLOSE_RANGE_CLOEXEC = 4,
 };
 static struct files *my_files(void)
@@ -519,7 +519,7 @@ static bool carries_none(uint32_t request)
 
 static bool has_own(const struct local *o, uint32_t request)
 {
-	return is_socket(o) && (request >> 8 & 0xff) != 'T';
+	return is_socket(o) ? (request >> 8 & 0xff) != 'T' : request == TFD_IOC_SET_TICKS;
 }
 
 int64_t sys_ioctl(struct regs *r)
@@ -554,7 +554,7 @@ int64_t sys_ioctl(struct regs *r)
 			ret = dispatch_delegate(r);
 		break;
 	default:
-		/* Terminals' above all: Linux says that it is none. Sockets have some of their own. */
+		/* Terminals' above all: Linux says that it is none. Sockets and timers have some of their own. */
 		ret = has_own(use.end->object, (uint32_t)r->rsi) ? local_by_linux(r, use.end) : dispatch_delegate(r);
 	}
 	files_put(&use);

@@ -132,6 +132,12 @@ int64_t sys_getsockopt(struct regs *r);
 int64_t sys_eventfd(struct regs *r);
 int64_t sys_eventfd2(struct regs *r);
 
+/* ---- timerfd.c ---- */
+
+int64_t sys_timerfd_create(struct regs *r);
+int64_t sys_timerfd_settime(struct regs *r);
+int64_t sys_timerfd_gettime(struct regs *r);
+
 /* ---- epoll_calls.c ---- */
 
 int64_t sys_epoll_create(struct regs *r);

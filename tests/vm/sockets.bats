@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: BSD-2-Clause
-# Pairs of sockets that the co-kernel serves itself: the same as Linux's, to
+# Pairs of sockets and timers that the co-kernel serves itself: the same as Linux's, the former to
 # the byte at which they are full; and the calls that it does not delegate.
 # vm: --cpus 4
 # limit: 300
@@ -24,6 +24,8 @@ teardown_file() {
 @test "poll and epoll of them, waiting" { same "$apps/files" socket-polls socket-waits; }
 @test "with bytes inside they become Linux's" { same "$apps/files" socket-remote; }
 @test "much through them, and while others use them they become Linux's" { same "$apps/files" socket-flow; }
+
+@test "timers: what they count, waiting, Linux's" { same "$apps/files" timer-states timer-waits timer-remote; }
 
 @test "python: socketpair, asyncio, multiprocessing" {
     cat >/dev/shm/pairs.py <<'END2'
@@ -94,6 +96,6 @@ END2
 }
 
 @test "nothing is left behind" {
-    for i in 1 2 3; do outrigger run p -- "$apps/files" socket-ends socket-remote socket-flow >/dev/null 2>&1; done
+    for i in 1 2 3; do outrigger run p -- "$apps/files" socket-ends socket-remote socket-flow timer-waits >/dev/null 2>&1; done
     outrigger run p -- /bin/true
 }

@@ -225,6 +225,8 @@ static long request(struct twin *t, uint32_t nr, const uint64_t a[6])
 		return socket_piece(t->p, a);
 	case OTR_CALL_SOCKET_FILL:
 		return socket_fill(a);
+	case OTR_CALL_TIMERFD_SET:
+		return timerfd_set(a);
 	case OTR_CALL_EXIT:
 		return 0;
 	case OTR_CALL_TRACED:

@@ -2,7 +2,7 @@
 /*
  * Pipes that the co-kernel serves itself have a pipe of Linux behind their
  * descriptors, which stays empty until the co-kernel hands over what is in its
- * own (libpoxis/files/remote.c). So it is with eventfds, which stay at 0, and epolls.
+ * own (libpoxis/files/remote.c). So it is with eventfds, which stay at 0, timers and epolls.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +14,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -130,6 +131,19 @@ long epoll_add(const uint64_t a[6])
 		return -EINVAL;
 	ret = raw_syscall(SYS_epoll_ctl, a[0], EPOLL_CTL_ADD, a[1], (uintptr_t)&event, 0, 0);
 	return ret == -EEXIST ? 0 : ret;
+}
+
+long timerfd_set(const uint64_t a[6])
+{
+	const uint64_t second = 1000000000;
+	const struct itimerspec to = {
+		.it_value = { (time_t)(a[1] / second), (long)(a[1] % second) },
+		.it_interval = { (time_t)(a[2] / second), (long)(a[2] % second) },
+	};
+
+	if (hide_is_hidden(a[0]))
+		return -EINVAL;
+	return raw_syscall(SYS_timerfd_settime, a[0], TFD_TIMER_ABSTIME, (uintptr_t)&to, 0, 0, 0);
 }
 
 void pipe_opened(struct twin *t, long fd)

@@ -141,11 +141,13 @@ long self_facts(struct twin *t);
 /* What getdents64() answered, without the proxy's own; 0 only at the end. */
 long self_list(struct twin *t, int fd, uint64_t at, long bytes);
 
-/* pipe.c: OTR_CALL_PIPE, OTR_CALL_PIPE_FILL, OTR_CALL_EVENTFD_FILL, OTR_CALL_EPOLL_ADD */
+/* pipe.c: OTR_CALL_PIPE, OTR_CALL_PIPE_FILL, OTR_CALL_EVENTFD_FILL, OTR_CALL_EPOLL_ADD,
+ * OTR_CALL_TIMERFD_SET */
 long pipe_make(struct twin *t, uint64_t flags);
 long pipe_fill(struct proxy *p, const uint64_t a[6]);
 long eventfd_fill(const uint64_t a[6]);
 long epoll_add(const uint64_t a[6]);
+long timerfd_set(const uint64_t a[6]);
 /* Tells the co-kernel, beside the result of a call that made the descriptor, which
  * unnamed pipe it is of, if it is. */
 void pipe_opened(struct twin *t, long fd);

@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Timers behind descriptors, as Linux's fs/timerfd.c has them: one that has expired stands
+ * still until it is read, or set, and what it would have expired meanwhile is counted then.
+ * So its state is a time, whether that was reached, and an interval. The Linux timer behind
+ * a local one is not armed; given that time, it counts the same from there on.
+ *
+ * Absolute times of CLOCK_REALTIME, which may be set, and the clocks of alarms are Linux's.
+ */
+#include "cokernel/core/clock.h"
+#include "cokernel/lib/errno.h"
+#include "cokernel/mm/kmem.h"
+#include "cokernel/sched/mutex.h"
+#include "cokernel/sched/timer.h"
+#include "libpoxis/dispatch.h"
+#include "libpoxis/files/files.h"
+#include "libpoxis/files/local.h"
+#include "libpoxis/process.h"
+#include "libpoxis/slot.h"
+#include "libpoxis/user.h"
+
+#define NS_PER_SEC 1000000000ll
+#define SEC_MOST 4000000000ll   /* more is Linux's */
+
+enum { NR_TIMERFD_CREATE = 283 };
+/* linux/time.h, linux/timerfd.h */
+enum {
+	CLOCK_REALTIME = 0, CLOCK_MONOTONIC = 1, CLOCK_BOOTTIME = 7, TFD_NONBLOCK = 04000, TFD_CLOEXEC = 02000000,
+	TFD_TIMER_ABSTIME = 1, TFD_TIMER_CANCEL_ON_SET = 2,
+};
+
+struct timespec { int64_t sec, nsec; };
+struct itimerspec { struct timespec interval, value; };
+
+struct timerfd {
+	struct local local;
+	struct local_end end;
+	int clock;                  /* that counts; times relative to CLOCK_REALTIME are CLOCK_MONOTONIC's */
+	bool realtime;              /* Linux's timer is of CLOCK_REALTIME */
+	struct mutex ctl;           /* whoever starts or stops the timer; before local.lock */
+	struct timer timer;
+	/* local.lock; which the timer's function takes under its own: nobody starts or stops it here */
+	bool armed;                 /* at_ns and interval_ns hold */
+	bool expired;               /* at at_ns, and was not read since */
+	bool started;               /* the timer runs for at_ns */
+	uint64_t at_ns;             /* of the clock; the first expiry that was not read */
+	uint64_t interval_ns;       /* 0: one shot */
+	struct list readers;        /* struct local_waiter */
+};
+
+static const struct local_ops timerfd_ops;
+
+static struct timerfd *to_timerfd(const struct local *o)
+{
+	return container_of(o, struct timerfd, local);
+}
+
+static bool now_on(int clock, uint64_t *ns)
+{
+	struct clock_time t;
+
+	if (clock_read(clock, &t) || t.sec < 0)
+		return false;
+	*ns = (uint64_t)t.sec * NS_PER_SEC + (uint64_t)t.nsec;
+	return true;
+}
+
+static bool now_of(const struct timerfd *f, uint64_t *ns)
+{
+	return now_on(f->clock, ns);
+}
+
+/* ---- Expiry ---- */
+
+/* The lock is held. */
+static void expire(struct timerfd *f)
+{
+	f->expired = true;
+	local_wake_first(&f->readers);
+	local_tell(&f->local, POLLIN);
+}
+
+static void on_timer(struct timer *t)
+{
+	struct timerfd *f = container_of(t, struct timerfd, timer);
+
+	spin_lock(&f->local.lock);
+	/* While it moves, too, as it may stay. */
+	if (f->started && f->local.state != LOCAL_IS_REMOTE)
+		expire(f);
+	f->started = false;
+	spin_unlock(&f->local.lock);
+}
+
+/* After any change of its state, without the lock: the timer runs if it is to. */
+static void run(struct timerfd *f)
+{
+	uint64_t now = 0, wait = 0;
+
+	mutex_lock(&f->ctl);
+	/* Its function may be under way, even if it has expired. */
+	timer_cancel(&f->timer);
+	spin_lock(&f->local.lock);
+	f->started = f->armed && !f->expired && f->local.state != LOCAL_IS_REMOTE;
+	if (f->started && now_of(f, &now) && f->at_ns > now) {
+		wait = f->at_ns - now;
+	} else if (f->started) {
+		f->started = false;
+		expire(f);
+	}
+	spin_unlock(&f->local.lock);
+	if (wait)
+		timer_start(&f->timer, clock_uptime_ns() + wait);
+	mutex_unlock(&f->ctl);
+}
+
+/* How often it has expired, of one that has; the lock is held. */
+static uint64_t times(const struct timerfd *f)
+{
+	uint64_t now;
+
+	/* It may have been woken a little early, when its clock is being slewed. */
+	if (!f->interval_ns || !now_of(f, &now) || now < f->at_ns)
+		return 1;
+	return (now - f->at_ns) / f->interval_ns + 1;
+}
+
+/* ---- What it is as an object ---- */
+
+static uint32_t poll(const struct local_end *e)
+{
+	return to_timerfd(e->object)->expired ? POLLIN : 0;
+}
+
+static void stop(struct local *o)
+{
+	local_wake_all(&to_timerfd(o)->readers);
+}
+
+static int64_t timerfd_read(struct local_end *e, struct user_memory *to)
+{
+	struct timerfd *f = to_timerfd(e->object);
+	uint64_t n = 0;
+	int64_t ret = 0;
+	bool again = false;
+
+	if (to->left < sizeof(n))
+		return -EINVAL;
+	spin_lock(&f->local.lock);
+	for (;;) {
+		if (unlikely(f->local.state != LOCAL_IS_HERE)) {
+			ret = LOCAL_REMOTE;
+			break;
+		}
+		if (f->expired) {
+			n = times(f);
+			f->expired = false;
+			f->at_ns += n * f->interval_ns;
+			again = f->armed = f->interval_ns;
+			break;
+		}
+		ret = local_may_wait(e, true);
+		if (ret)
+			break;
+		local_wait(&f->local, &f->readers);
+	}
+	if (f->expired)
+		local_wake_first(&f->readers);
+	spin_unlock(&f->local.lock);
+	if (again)
+		run(f);
+	if (ret)
+		return ret;
+	/* As Linux: what cannot be told is lost. */
+	if (user_write(to->v->base, &n, sizeof(n)))
+		return -EFAULT;
+	to->left -= sizeof(n);
+	return sizeof(n);
+}
+
+static int64_t timerfd_write(struct local_end *e, struct user_memory *from, bool *broken)
+{
+	(void)e;
+	(void)from;
+	*broken = false;
+	return -EINVAL;
+}
+
+/* Again after any failure: it is the same time. */
+static int64_t push(struct thread *t, struct local *o, int fd, bool writes)
+{
+	struct timerfd *f = to_timerfd(o);
+	uint64_t at = f->at_ns, now, real;
+	int64_t ret;
+
+	(void)writes;
+	if (!f->armed)
+		return 0;
+	if (f->realtime && now_of(f, &now) && now_on(CLOCK_REALTIME, &real))
+		at += real - now;
+	o->begun = true;
+	ret = slot_call(t->slot, OTR_CALL_TIMERFD_SET, (uint64_t[6]){
+		(uint64_t)fd, MAX(at, 1ul), f->interval_ns });
+	local_last_call(t);
+	return ret > 0 ? -EIO : ret;
+}
+
+static void drain(struct local *o)
+{
+	(void)o;
+}
+
+static void forget(struct local *o)
+{
+	struct timerfd *f = to_timerfd(o);
+
+	mutex_lock(&f->ctl);
+	timer_cancel(&f->timer);
+	mutex_unlock(&f->ctl);
+}
+
+/* Only who has the end starts it. */
+static void close_end(struct local_end *e)
+{
+	forget(e->object);
+}
+
+static const struct local_ops timerfd_ops = {
+	.name = "a timer", .read = timerfd_read, .write = timerfd_write, .poll = poll, .stop = stop,
+	.push = push, .drain = drain, .forget = forget, .close = close_end,
+};
+
+/* ---- Making ---- */
+
+static struct timerfd *timerfd_create(int clock, bool nonblock)
+{
+	struct timerfd *f = kmem_zalloc(sizeof(*f));
+	uint64_t now;
+
+	if (!f)
+		return NULL;
+	f->realtime = clock == CLOCK_REALTIME;
+	f->clock = f->realtime ? CLOCK_MONOTONIC : clock;
+	/* Without the TSC clocks are Linux's. */
+	if (!now_of(f, &now)) {
+		kmem_free(f);
+		return NULL;
+	}
+	local_init(&f->local, &timerfd_ops, 1);
+	f->end = (struct local_end){ .object = &f->local, .refs = 1, .modes = LOCAL_READS | LOCAL_WRITES,
+				     .nonblock = nonblock };
+	f->timer.fn = on_timer;
+	list_init(&f->readers);
+	return f;
+}
+
+int64_t sys_timerfd_create(struct regs *r)
+{
+	uint32_t clock = (uint32_t)r->rdi, flags = (uint32_t)r->rsi;
+	struct thread *t = current_thread();
+	struct files *f = &t->process->files;
+	struct timerfd *tf = NULL;
+	struct local_end *old;
+	int64_t ret;
+
+	if ((clock == CLOCK_REALTIME || clock == CLOCK_MONOTONIC || clock == CLOCK_BOOTTIME) &&
+	    !(flags & ~(uint32_t)(TFD_NONBLOCK | TFD_CLOEXEC)) && !load_relaxed(&f->table.estranged))
+		tf = timerfd_create((int)clock, flags & TFD_NONBLOCK);
+	if (!tf)
+		return dispatch_delegate(r);
+	mutex_lock(&f->mutex);
+	ret = dispatch_linux(t, NR_TIMERFD_CREATE, (uint64_t[6]){ clock, flags });
+	old = &tf->end;
+	/* Else it stays Linux's alone. */
+	if (ret >= 0 && !f->table.estranged && !files_room(f, (uint32_t)ret & INT32_MAX))
+		/* An old one's close was lost: execve has closed it, and its table is about to be told. */
+		old = files_set(f, (uint32_t)ret & INT32_MAX, &tf->end, flags & TFD_CLOEXEC);
+	mutex_unlock(&f->mutex);
+	if (old)
+		local_end_put(old);
+	return ret;
+}
+
+/* ---- Setting and asking ---- */
+
+static bool is_valid(const struct timespec *t)
+{
+	return t->sec >= 0 && t->nsec >= 0 && t->nsec < NS_PER_SEC;
+}
+
+static uint64_t to_ns(const struct timespec *t)
+{
+	return (uint64_t)(t->sec * NS_PER_SEC + t->nsec);
+}
+
+static struct timespec to_timespec(uint64_t ns)
+{
+	return (struct timespec){ (int64_t)(ns / NS_PER_SEC), (int64_t)(ns % NS_PER_SEC) };
+}
+
+/* What is left until it expires next. The lock is held. */
+static struct itimerspec value_of(const struct timerfd *f)
+{
+	uint64_t next = f->at_ns + (f->expired ? times(f) * f->interval_ns : 0), now = 0;
+	bool runs = f->armed && now_of(f, &now) && next > now;
+
+	return (struct itimerspec){ to_timespec(f->interval_ns), to_timespec(runs ? next - now : 0) };
+}
+
+/* 0, LOCAL_REMOTE. */
+static int64_t set(struct timerfd *f, bool absolute, const struct itimerspec *new, struct itimerspec *old)
+{
+	uint64_t value = to_ns(&new->value), now = 0;
+	int64_t ret = 0;
+
+	spin_lock(&f->local.lock);
+	if (f->local.state != LOCAL_IS_HERE) {
+		ret = LOCAL_REMOTE;
+	} else {
+		*old = value_of(f);
+		if (value && !absolute && now_of(f, &now))
+			value += now;
+		f->armed = value;
+		f->expired = f->started = false;
+		f->at_ns = value;
+		f->interval_ns = to_ns(&new->interval);
+	}
+	spin_unlock(&f->local.lock);
+	if (!ret)
+		run(f);
+	return ret;
+}
+
+/* 0, LOCAL_REMOTE. */
+static int64_t get(struct timerfd *f, struct itimerspec *now)
+{
+	int64_t ret = 0;
+
+	spin_lock(&f->local.lock);
+	if (f->local.state == LOCAL_IS_HERE)
+		*now = value_of(f);
+	else
+		ret = LOCAL_REMOTE;
+	spin_unlock(&f->local.lock);
+	return ret;
+}
+
+/* With `new`: sets it. *linux_does: the call is Linux's. */
+static int64_t set_or_get(struct regs *r, struct local_end *e, const struct itimerspec *new,
+			  struct itimerspec *old, bool *linux_does)
+{
+	struct timerfd *f = to_timerfd(e->object);
+	int64_t ret;
+
+	*linux_does = false;
+	for (;;) {
+		ret = new ? set(f, r->rsi & TFD_TIMER_ABSTIME, new, old) : get(f, old);
+		if (ret != LOCAL_REMOTE)
+			return ret;
+		ret = local_settle(current_thread(), e->object);
+		if (ret)
+			return ret;
+		if (local_is_remote(e->object)) {
+			*linux_does = files_is(&current_thread()->process->files, r->rdi, e);
+			return *linux_does ? 0 : -EBADF;
+		}
+	}
+}
+
+static bool find(const struct regs *r, struct files_use *use)
+{
+	struct files *f = &current_thread()->process->files;
+
+	if (!files_any(f) || !files_get(f, r->rdi, use))
+		return false;
+	if (use->end->object->ops == &timerfd_ops)
+		return true;
+	files_put(use);
+	return false;
+}
+
+/* Linux's alone: what changes with the setting of its clock, and very long times. */
+static bool only_linux(const struct timerfd *f, uint32_t flags, const struct itimerspec *new)
+{
+	return (flags && f->realtime) || flags & TFD_TIMER_CANCEL_ON_SET ||
+	       new->value.sec > SEC_MOST || new->interval.sec > SEC_MOST;
+}
+
+int64_t sys_timerfd_settime(struct regs *r)
+{
+	struct itimerspec new, old = { 0 };
+	struct files_use use;
+	bool linux_does;
+	int64_t ret;
+
+	if (!find(r, &use))
+		return dispatch_delegate(r);
+	if (user_read(&new, r->rdx, sizeof(new)))
+		ret = -EFAULT;
+	else if ((uint32_t)r->rsi & ~(uint32_t)(TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET) ||
+		 !is_valid(&new.value) || !is_valid(&new.interval))
+		ret = -EINVAL;
+	else if (only_linux(to_timerfd(use.end->object), (uint32_t)r->rsi, &new))
+		ret = local_by_linux(r, use.end);
+	else {
+		ret = set_or_get(r, use.end, &new, &old, &linux_does);
+		if (linux_does)
+			ret = dispatch_delegate(r);
+		else if (!ret && r->r10)
+			ret = user_write(r->r10, &old, sizeof(old));
+	}
+	files_put(&use);
+	return ret;
+}
+
+int64_t sys_timerfd_gettime(struct regs *r)
+{
+	struct itimerspec now = { 0 };
+	struct files_use use;
+	bool linux_does;
+	int64_t ret;
+
+	if (!find(r, &use))
+		return dispatch_delegate(r);
+	ret = set_or_get(r, use.end, NULL, &now, &linux_does);
+	if (linux_does)
+		ret = dispatch_delegate(r);
+	else if (!ret)
+		ret = user_write(r->rsi, &now, sizeof(now));
+	files_put(&use);
+	return ret;
+}
