@@ -108,14 +108,18 @@ OTR_ASSERT_AT(struct otr_slot, sig_pending, 72);
                                               already. Result: 0 */
 #define OTR_CALL_SOCKETPAIR (OTR_CALL_BASE + 23) /* arg0 SOCK_* flags: a pair of AF_UNIX and SOCK_STREAM; result
                                               as OTR_CALL_PIPE's. arg1 on return: SO_SNDBUF and << 32 what
-                                              Linux counts for a message of one byte, 0: as there */
+                                              Linux counts for a message of one byte, and the module keeps
+                                              the pair; 0: it is Linux's */
 #define OTR_CALL_SOCKET_PIECE (OTR_CALL_BASE + 24) /* the mailbox has, where facts.area is, arg1 bytes, at most
                                               OTR_PIPE_PIECE, of a message for OTR_CALL_SOCKET_FILL, from
                                               its byte arg0 on. Result: 0 */
-#define OTR_CALL_SOCKET_FILL (OTR_CALL_BASE + 25) /* arg0 a socket, arg1 its peer, arg2 the bytes that it has to
-                                              receive, arg3 bytes of a message, at most OTR_SOCKET_MESSAGE:
-                                              send what it has not got of them. Result: 0 */
+#define OTR_CALL_SOCKET_FILL (OTR_CALL_BASE + 25) /* arg0 either end of a pair that is kept, arg1 the end that
+                                              sends: 0, 1; arg2 the bytes that the other has had of it, arg3
+                                              bytes of a message, at most OTR_SOCKET_MESSAGE: send what it has
+                                              not got of them. Result: 0 */
 #define OTR_SOCKET_MESSAGE 36544u
+#define OTR_CALL_SOCKET_LET_GO (OTR_CALL_BASE + 27) /* arg0 either end, arg1 as OTR_PAIR_LET_GO's `shut`: it is
+                                              Linux's. Result: 0, again and again */
 #define OTR_CALL_TIMERFD_SET (OTR_CALL_BASE + 26) /* arg0 a descriptor of a timer, arg1 a time of its clock and
                                               arg2 an interval, in ns: set it so. Result: 0 */
 #define OTR_RAISE_PROCESS 0u    /* it is blocked in this thread */

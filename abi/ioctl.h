@@ -274,6 +274,33 @@ struct otr_ioc_cloexec {
 };
 OTR_ASSERT_SIZE(struct otr_ioc_cloexec, 24);
 
+/* A pair of sockets, AF_UNIX and SOCK_STREAM, that the co-kernel serves: the module keeps
+ * both files, so that a program with one end can give the pair to Linux. `fd` is an end;
+ * the ends have the numbers 0 and 1. What a request does not use is 0.
+ *   KEEP     fd is end 0, peer end 1, and nothing is in them
+ *   SEND     from end `side` to the other, which has had `there` bytes before, and read
+ *            none: those of `bytes` at `data` that it has not. -ENOENT: it is not kept,
+ *            -EIO: something else is in it, -EAGAIN: it has no room
+ *   LET_GO   shuts end 0 down, `shut` - 1 as shutdown(2) has it, unless that is 0; the
+ *            module forgets the pair. 0 as well if it does not keep it
+ * -EPERM: another user had it kept. */
+#define OTR_PAIR_KEEP   0u
+#define OTR_PAIR_SEND   1u
+#define OTR_PAIR_LET_GO 2u
+struct otr_ioc_pair {
+	struct otr_req req;
+	uint32_t op;                /* OTR_PAIR_* */
+	int32_t  fd;
+	int32_t  peer;
+	uint32_t side;
+	uint32_t shut;
+	uint32_t bytes;             /* 1 .. OTR_SOCKET_MESSAGE of call.h */
+	uint32_t there;
+	uint32_t reserved;
+	uint64_t data;              /* const char * */
+};
+OTR_ASSERT_SIZE(struct otr_ioc_pair, 56);
+
 /* Ends the calling process, as a fatal signal would. Linux's own would not say that
  * a core was dumped when it was not Linux who did. */
 struct otr_ioc_die {
@@ -322,5 +349,6 @@ OTR_ASSERT_SIZE(struct otr_ioc_debug, 64);
 #define OTR_IOC_DEBUG_ATTACH OTR_IOC(46, struct otr_ioc_debug_attach)
 #define OTR_IOC_DEBUG      OTR_IOC(47, struct otr_ioc_debug)
 #define OTR_IOC_CLOEXEC    OTR_IOC(48, struct otr_ioc_cloexec)
+#define OTR_IOC_PAIR       OTR_IOC(49, struct otr_ioc_pair)
 
 #endif

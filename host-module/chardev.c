@@ -34,6 +34,7 @@ union otr_any {
 	struct otr_ioc_file_name file_name;
 	struct otr_ioc_cloexec cloexec;
 	struct otr_ioc_die die;
+	struct otr_ioc_pair pair;
 	struct otr_ioc_debug_attach debug_attach;
 	struct otr_ioc_debug debug;
 };
@@ -343,6 +344,11 @@ static int do_cloexec(struct file *file, union otr_any *a, struct otr_note *note
 	return 0;
 }
 
+static int do_pair(struct file *file, union otr_any *a, struct otr_note *note)
+{
+	return otr_ctx_pair(file, &a->pair, note);
+}
+
 static int do_die(struct file *file, union otr_any *a, struct otr_note *note)
 {
 	if (a->die.reserved)
@@ -414,6 +420,7 @@ static const struct {
 	[46] = { do_debug_attach, sizeof(struct otr_ioc_debug_attach), RUN },
 	[47] = { do_debug, sizeof(struct otr_ioc_debug), RUN },
 	[48] = { do_cloexec, sizeof(struct otr_ioc_cloexec), RUN },
+	[49] = { do_pair, sizeof(struct otr_ioc_pair), RUN },
 };
 
 static void tell(const struct otr_req *req, const struct otr_note *note)

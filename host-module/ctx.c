@@ -168,6 +168,7 @@ static void unlink_context(struct otr_context *c)
 	list_del_init(&c->link);
 	mutex_unlock(&p->ctx_lock);
 	atomic_dec(&p->ctx_count);
+	otr_pairs_end(p);
 	wake_up_all(&p->ctx_wait);
 	otr_ctx_put(c);	/* the list's */
 }

@@ -7,6 +7,7 @@
  *   ctx_zap.c   removal of translations, and what Linux still pins
  *   ctx_file.c  files that the program maps
  *   ctx_share.c memory of Linux's that it shares
+ *   ctx_pair.c  pairs of sockets that the co-kernel serves
  *   ctx_debug.c a debugger
  */
 #ifndef OUTRIGGER_CTX_H
@@ -153,6 +154,9 @@ int otr_fetch_run(struct otr_context *c, u32 index);
 void otr_share_init(struct otr_context *c);
 void otr_share_end(struct otr_context *c);
 void otr_share_fini(struct otr_context *c);
+
+/* ctx_pair.c */
+void otr_pairs_end(struct otr_partition *p);
 
 /* ctx_debug.c */
 void otr_debug_close(struct otr_file *f);

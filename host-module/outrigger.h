@@ -14,6 +14,7 @@
  *   context.files_lock     numbers of files; taken alone, a parent's before its child's
  *   context.grant_lock     grants of Linux's memory; inside Linux's locks on mappings and pages
  *   partition.version_mutex  giving versions to files; Linux's locks on marks are inside
+ *   partition.pair_lock    pairs of sockets; with nothing of ours inside
  *   spin locks: partition.state_lock, .req_lock, .tx_lock, .slot_lock, .bell_lock, .ring_lock,
  *               .version_lock (inside Linux's locks on inodes and marks);
  *               otr_cpu_owner_lock, otr_clock_lock. None is taken inside another,
@@ -236,6 +237,12 @@ struct otr_partition {
 	struct list_head versions;   /* version_lock */
 	u32 last_version;            /* version_lock */
 	DECLARE_BITMAP(version_map, OTR_VERSIONS); /* slots in use; version_lock */
+
+	/* Pairs of sockets (ctx_pair.c), pair_lock */
+	struct mutex pair_lock;
+	struct xarray pairs;         /* by either file's address */
+	u32 pair_count;
+	u32 pair_sweep;              /* so many: look for those of no use */
 };
 
 #define otr_pr(level, p, fmt, ...) \
@@ -413,6 +420,8 @@ int otr_debug_attach(struct file *file, struct otr_ioc_debug_attach *req, struct
 int otr_debug(struct file *file, struct otr_ioc_debug *req, struct otr_note *note);
 __poll_t otr_debug_poll(struct file *file, struct poll_table_struct *table);
 int otr_ctx_die(struct file *file, const struct otr_ioc_die *req, struct otr_note *note);
+int otr_ctx_pair(struct file *file, struct otr_ioc_pair *req, struct otr_note *note);
+void otr_pairs_init(struct otr_partition *p);
 int otr_ctx_grant(struct file *file, struct otr_ioc_grant *req, struct otr_note *note);
 int otr_ctx_stop(struct file *file, bool stop, struct otr_note *note);
 void otr_ctx_exit(struct otr_partition *p, u32 id, u32 status);

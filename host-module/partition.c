@@ -287,6 +287,7 @@ static struct otr_partition *partition_alloc(const struct otr_ioc_create *req)
 	INIT_LIST_HEAD(&p->clock_link);
 	init_waitqueue_head(&p->state_wait);
 	init_waitqueue_head(&p->ctx_wait);
+	otr_pairs_init(p);
 	INIT_WORK(&p->crash_work, crash_work);
 	INIT_WORK(&p->event_work, event_work);
 	INIT_DELAYED_WORK(&p->watchdog, otr_watchdog_work);

@@ -311,12 +311,6 @@ static int64_t exec(struct regs *r, const uint64_t arg[6])
 	struct process *p = t->process;
 	int64_t err;
 
-	if (files_any(&p->files)) {
-		err = files_lock_to_close(t, 0, UINT32_MAX, true);
-		if (err)
-			return err;
-		mutex_unlock(&p->files.mutex);
-	}
 	err = slot_call(t->slot, OTR_CALL_EXEC, arg);
 	if (err)
 		return err;

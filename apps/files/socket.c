@@ -102,6 +102,12 @@ void socket_errors(void)
 	SHOW(type);
 	SHOW(getsockopt(s[0], SOL_SOCKET, SO_DOMAIN, &type, &bytes));
 	SHOW(type);
+	bytes = sizeof(control);
+	SHOW(getpeername(s[0], (struct sockaddr *)control, &bytes));
+	SHOW(bytes);
+	close(s[1]);
+	SHOW(getpeername(s[0], (struct sockaddr *)control, &bytes));
+	SHOW(getsockname(s[0], (struct sockaddr *)control, &bytes));
 	both_closed(s);
 	SHOW(send(s[0], big, 1, 0));
 	make(s, 0);
@@ -376,8 +382,7 @@ void socket_waits(void)
 		;
 	l = (struct later){ .what = CLOSE, .fd = s[1] };
 	later(&l);
-	/* ECONNRESET, or EPIPE if it became Linux's before it was closed. */
-	SHOW(send(s[0], big, 10, 0) < 0);
+	SHOW(send(s[0], big, 10, 0));
 	done(&l);
 	SHOW(send(s[0], big, 10, 0));
 	close(s[0]);
@@ -464,10 +469,9 @@ static void pass_on(int s[2], int fd)
 void socket_remote(void)
 {
 	static const size_t sizes[] = { 11, 1000, 9000, 80000, 150000 };
-	struct sockaddr_un { sa_family_t family; char path[108]; } name;
 	struct timeval tv = { 5, 0 };
 	socklen_t bytes;
-	int s[2], q[2];
+	int s[2], q[2], error;
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		size_t n = sizes[i];
@@ -480,8 +484,8 @@ void socket_remote(void)
 		SHOW(setsockopt(s[0], SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)));
 		unload(s, n);
 		loaded(s, n);
-		bytes = sizeof(name);
-		SHOW(getpeername(s[0], (struct sockaddr *)&name, &bytes));
+		bytes = sizeof(error);
+		SHOW(getsockopt(s[0], SOL_SOCKET, SO_ERROR, &error, &bytes));
 		unload(s, n);
 		loaded(s, n);
 		pair(q, 0);
@@ -515,6 +519,144 @@ void socket_remote(void)
 		SHOW(read(s[1], seen, 1));
 		both_closed(s);
 	}
+}
+
+/* ---- One end only ---- */
+
+enum { STAYS, ENDS, DIES, UNREAD, SHUT, FATES };
+
+/* A child has the other end alone, of which n / 2 bytes were sent by then, and sends as
+ * many; what becomes of it. */
+static pid_t other_end(int s[2], int go[2], size_t n, int fate)
+{
+	pid_t pid;
+
+	pair(s, 0);
+	make(go, 0);
+	send(s[0], big, n / 2, 0);
+	fflush(stdout);
+	pid = fork();
+	if (pid) {
+		close(s[1]);
+		return pid;
+	}
+	close(s[0]);
+	if (fate != UNREAD && fate != DIES)
+		take(s[1], n / 2);
+	send(s[1], big, n - n / 2, 0);
+	if (fate == DIES)
+		kill(getpid(), SIGKILL);
+	if (fate == SHUT)
+		shutdown(s[1], SHUT_WR);
+	if (fate != STAYS && fate != SHUT)
+		_exit(3);
+	/* The parent has given the pair to Linux, and sent something. */
+	read(go[0], seen, 1);
+	_exit(take(s[1], 5) == 0 || (fate == STAYS && write(s[1], "back", 4) != 4));
+}
+
+/* The pair is Linux's then; by an option, by passing it on. */
+static void give(int s, bool passed)
+{
+	struct timeval tv = { 50, 0 };
+	int q[2];
+
+	if (!passed) {
+		SHOW(setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)));
+		return;
+	}
+	pair(q, 0);
+	pass_on(q, s);
+	both_closed(q);
+}
+
+static void one_end(size_t n, int fate, bool passed)
+{
+	bool over = fate == ENDS || fate == DIES || fate == UNREAD;
+	size_t rest = n - n / 2;
+	int s[2], go[2], status;
+	pid_t pid = other_end(s, go, n, fate);
+
+	printf("%zu bytes, fate %d, %s\n", n, fate, passed ? "passed on" : "given");
+	/* All has been sent; and of who ends, the end. */
+	while (bytes_in(s[0], SIOCINQ) < (int)rest)
+		nap(2);
+	if (over)
+		printf("status %d\n", status = wait_for(pid));
+	else
+		nap(100);
+	if (passed && over) {
+		ask("before", s[0]);
+	} else {
+		give(s[0], passed);
+		ask("after", s[0]);
+	}
+	printf("sum %lu\n", take(s[0], rest));
+	handled = 0;
+	SHOW(recv(s[0], seen, 1, over || fate == SHUT ? 0 : MSG_DONTWAIT));
+	SHOW(recv(s[0], seen, 1, over || fate == SHUT ? 0 : MSG_DONTWAIT));
+	/* Without what pass_on() wrote. */
+	if (!passed || over)
+		SHOW(write(s[0], "more!", 5));
+	if (!over) {
+		write(go[1], "x", 1);
+		status = wait_for(pid);
+		printf("status %d\n", status);
+		if (fate == STAYS)
+			SHOW(read(s[0], seen, 10));
+	}
+	SHOW(read(s[0], seen, 1));
+	SHOW(write(s[0], "none", 4));
+	printf("signals %d\n", handled);
+	close(s[0]);
+	both_closed(go);
+}
+
+/* What goes on while a child that has one end only gives the pair to Linux. */
+static void given_by_child(int round)
+{
+	struct timeval tv = { 50, 0 };
+	int s[2], status;
+	size_t at = 0;
+	pid_t pid;
+
+	pair(s, 0);
+	fflush(stdout);
+	pid = fork();
+	if (!pid) {
+		close(s[0]);
+		for (size_t k = 0; at < sizeof(big); k++) {
+			size_t n = 1 + k * 997 % 50000;
+			ssize_t r = write(s[1], big + at, n < sizeof(big) - at ? n : sizeof(big) - at);
+
+			if (r <= 0)
+				_exit(1);
+			at += (size_t)r;
+			if (k == (size_t)round * 3)
+				setsockopt(s[1], SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
+		}
+		_exit(0);
+	}
+	close(s[1]);
+	for (ssize_t r; (r = read(s[0], seen + at, sizeof(seen) - at)) > 0;)
+		at += (size_t)r;
+	status = wait_for(pid);
+	printf("round %d: %s, status %d\n", round, at == sizeof(big) && !memcmp(big, seen, at) ? "right" : "wrong", status);
+	close(s[0]);
+}
+
+void socket_parted(void)
+{
+	static const size_t sizes[] = { 2, 1000, 9000, 100000 };
+
+	handle(SIGPIPE, 0);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+		for (int fate = 0; fate < FATES; fate++)
+			for (int passed = 0; passed < 2; passed++)
+				one_end(sizes[i], fate, passed);
+	for (int round = 0; round < 6; round++)
+		given_by_child(round);
+	signal(SIGPIPE, SIG_DFL);
 }
 
 /* ---- Much ---- */

@@ -58,6 +58,11 @@ static void prepare_process(uint64_t seed)
 	open(".", O_RDONLY | O_DIRECTORY);
 	if (pipe2(pair, O_NONBLOCK) || pipe(pair) || socketpair(AF_UNIX, SOCK_STREAM, 0, pair))
 		cannot_begin("its pipes");
+	/* One of which nobody else has the other end. */
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair))
+		cannot_begin("its sockets");
+	write(pair[1], "left behind", 11);
+	close(pair[1]);
 	eventfd(1, 0);
 	epoll_create1(0);
 	timerfd_create(CLOCK_MONOTONIC, 0);

@@ -18,9 +18,11 @@ enum {
 	O_NONBLOCK = 04000, O_DIRECT = 040000, O_ASYNC = 020000, O_CLOEXEC = 02000000,
 	F_DUPFD = 0, F_SETFD = 2, F_GETFL = 3, F_SETFL = 4, F_DUPFD_CLOEXEC = 1030, F_SETPIPE_SZ = 1031,
 	FD_CLOEXEC = 1,
-	TIOCOUTQ = 0x5411, FIONREAD = 0x541b, FIONBIO = 0x5421, FIONCLEX = 0x5450, FIOCLEX = 0x5451, FIOASYNC = 0x5452, TFD_IOC_SET_TICKS = 0x40085400,
+	TIOCOUTQ = 0x5411, FIONREAD = 0x541b, FIONBIO = 0x5421, FIONCLEX = 0x5450, FIOCLEX = 0x5451, FIOASYNC = 0x5452,
+	TFD_IOC_SET_TICKS = 0x40085400,
 	CLOSE_RANGE_UNSHARE = 2, CLOSE_RANGE_CLOEXEC = 4,
 };
+
 static struct files *my_files(void)
 {
 	return &current_thread()->process->files;
@@ -278,9 +280,7 @@ int64_t sys_close(struct regs *r)
 	spin_unlock(&f->lock);
 	if (!end)
 		return dispatch_delegate(r);
-	ret = files_lock_to_close(current_thread(), (uint32_t)r->rdi, (uint32_t)r->rdi, false);
-	if (ret)
-		return ret;
+	mutex_lock(&f->mutex);
 	files_changing(f, (uint32_t)r->rdi, (uint32_t)r->rdi, true);
 	ret = dispatch_delegate(r);
 	end = NULL;
@@ -309,11 +309,7 @@ int64_t sys_close_range(struct regs *r)
 	}
 	if (!files_any(f))
 		return dispatch_delegate(r);
-	ret = flags & CLOSE_RANGE_CLOEXEC ? 0 : files_lock_to_close(current_thread(), first, last, false);
-	if (ret)
-		return ret;
-	if (flags & CLOSE_RANGE_CLOEXEC)
-		mutex_lock(&f->mutex);
+	mutex_lock(&f->mutex);
 	files_changing(f, first, last, true);
 	ret = dispatch_delegate(r);
 	files_changing(f, first, last, false);
@@ -382,9 +378,7 @@ static int64_t replace(struct regs *r, bool cloexec)
 
 	if (!files_any(f) || (uint32_t)r->rdi == new)
 		return dispatch_delegate(r);
-	ret = files_lock_to_close(current_thread(), new, new, false);
-	if (ret)
-		return ret;
+	mutex_lock(&f->mutex);
 	if (files_peek(f, r->rdi) && files_room(f, new)) {
 		struct local_end *homeless = local_end_get(files_peek(f, r->rdi));
 

@@ -114,11 +114,6 @@ int64_t sys_ioctl(struct regs *r);
 
 /* ---- socket_calls.c ---- */
 
-/* Locks the mutex for what closes the numbers [first, last], or execve those that it closes:
- * a pair of sockets of which one end would stay is Linux's then. 0, or -ERESTART_ALWAYS
- * without the mutex. */
-int64_t files_lock_to_close(struct thread *t, uint64_t first, uint64_t last, bool cloexec_only);
-
 int64_t sys_socketpair(struct regs *r);
 int64_t sys_sendto(struct regs *r);
 int64_t sys_recvfrom(struct regs *r);

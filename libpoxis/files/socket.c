@@ -10,7 +10,6 @@
 #include "cokernel/mm/kmem.h"
 #include "cokernel/mm/phys.h"
 #include "cokernel/sched/thread.h"
-#include "libpoxis/signal.h"
 
 /* Of the partition's memory what is in sockets has at most this part, a chunk at a time. */
 #define SHARE 16u
@@ -245,10 +244,11 @@ static void close_end(struct local_end *e)
 
 	spin_lock(&o->lock);
 	s->shut = peer->shut = SOCKET_SHUT_RECEIVE | SOCKET_SHUT_SEND;
+	peer->reset |= !list_empty(&s->queue);
+	/* Of one that moves the queue is the mover's. */
 	while (o->state == LOCAL_IS_HERE && !list_empty(&s->queue)) {
 		struct part *p = list_entry(list_pop_front(&s->queue), struct part, link);
 
-		peer->reset = true;
 		peer->charged -= p->charge;
 		s->queued_bytes -= p->bytes;
 		kmem_free(p);
@@ -309,6 +309,7 @@ static int64_t peek(struct socket *s, struct user_memory *to)
 static int64_t await(struct socket *s, uint32_t flags, bool *over)
 {
 	struct local *o = s->end.object;
+	int64_t ret;
 
 	*over = false;
 	for (;;) {
@@ -323,10 +324,9 @@ static int64_t await(struct socket *s, uint32_t flags, bool *over)
 		*over = s->shut & SOCKET_SHUT_RECEIVE;
 		if (*over)
 			return 0;
-		if (flags & MSG_DONTWAIT || atomic_load_explicit(&s->end.nonblock, memory_order_relaxed))
-			return -EAGAIN;
-		if (thread_interrupted(current_thread()))
-			return -ERESTART;
+		ret = local_may_wait(&s->end, !(flags & MSG_DONTWAIT));
+		if (ret)
+			return ret;
 		local_wait(o, &s->receivers);
 	}
 }
@@ -409,6 +409,7 @@ static bool reserve(struct socket *s)
 static int64_t charge(struct socket *s, uint32_t bytes, uint32_t flags)
 {
 	struct local *o = s->end.object;
+	int64_t ret;
 
 	for (;;) {
 		if (unlikely(o->state != LOCAL_IS_HERE))
@@ -421,10 +422,9 @@ static int64_t charge(struct socket *s, uint32_t bytes, uint32_t flags)
 			return -EPIPE;
 		if (s->charged < pair_of(s)->buffer)
 			break;
-		if (flags & MSG_DONTWAIT || atomic_load_explicit(&s->end.nonblock, memory_order_relaxed))
-			return -EAGAIN;
-		if (thread_interrupted(current_thread()))
-			return -ERESTART;
+		ret = local_may_wait(&s->end, !(flags & MSG_DONTWAIT));
+		if (ret)
+			return ret;
 		local_wait(o, &s->senders);
 	}
 	s->charged += bytes;

@@ -4,10 +4,9 @@
  * sent counts against the sender's buffer as it would there, message by message, until it
  * has been read to its last byte. Without names and ancillary data, which are Linux's.
  *
- * A socket of Linux's can be written to by its peer only, and cannot be opened again: to
- * give a pair to Linux a process needs both ends. So a pair is local as long as every
- * process has both or none; one that parts with one end gives it to Linux first
- * (files_lock_to_close()).
+ * A socket of Linux's can be written to by its peer only, and cannot be opened again. So the
+ * host module keeps both, and puts in what is here for a process that has one end only; an end
+ * that is open nowhere any more is closed there when the pair is Linux's (socket_push.c).
  */
 #ifndef LIBPOXIS_FILES_SOCKET_H
 #define LIBPOXIS_FILES_SOCKET_H
@@ -44,6 +43,7 @@ struct socket_pair {
 	struct socket side[2];
 	uint32_t buffer;            /* SO_SNDBUF of Linux's: bytes charged, above which a sender waits */
 	uint32_t least_head;        /* of Linux's memory for the smallest message, without sk_buff */
+	bool handed_over;           /* Linux has all, and may have been told so; of the thread at the move */
 };
 
 /* A message lies in parts of at most a page. */

@@ -287,14 +287,18 @@ int64_t sys_getsockopt(struct regs *r)
 
 /* ---- Making ---- */
 
-/* Puts both ends in; else they stay Linux's alone. The mutex is held. */
-static void localise(struct files *f, const uint32_t fd[2], uint32_t flags, uint64_t sizes)
+/* Puts both ends in; else they are Linux's alone. The mutex is held. */
+static void localise(struct thread *t, const uint32_t fd[2], uint32_t flags, uint64_t sizes)
 {
-	struct socket_pair *p;
+	struct files *f = &t->process->files;
+	struct socket_pair *p = NULL;
 
-	if (!sizes || files_room(f, fd[0]) || files_room(f, fd[1]))
+	if (!sizes)
 		return;
-	p = socket_pair_create((uint32_t)sizes, (uint32_t)(sizes >> 32), flags & SOCK_NONBLOCK);
+	if (!f->table.estranged && !files_room(f, fd[0]) && !files_room(f, fd[1]))
+		p = socket_pair_create((uint32_t)sizes, (uint32_t)(sizes >> 32), flags & SOCK_NONBLOCK);
+	if (!p)
+		slot_call(t->slot, OTR_CALL_SOCKET_LET_GO, (uint64_t[6]){ fd[0] });
 	for (uint32_t i = 0; p && i < 2; i++) {
 		struct local_end *old = files_set(f, fd[i], &p->side[i].end, flags & SOCK_CLOEXEC);
 
@@ -328,72 +332,10 @@ int64_t sys_socketpair(struct regs *r)
 			for (uint32_t i = 0; i < 2; i++)
 				slot_call_always(t->slot, NR_CLOSE, (uint64_t[6]){ fd[i] });
 			ret = -EFAULT;
-		} else if (!f->table.estranged) {
-			localise(f, fd, flags, sizes);
+		} else {
+			localise(t, fd, flags, sizes);
 		}
 	}
 	mutex_unlock(&f->mutex);
 	return ret;
-}
-
-/* ---- Parting ---- */
-
-/* Whether the number will be closed. */
-struct closing {
-	uint64_t first, last;
-	bool cloexec_only;
-};
-
-static bool closes(const struct closing *c, uint64_t fd, const struct file_entry *e)
-{
-	return fd >= c->first && fd <= c->last && (!c->cloexec_only || e->cloexec);
-}
-
-/* One end of the pair stays. The mutex is held. */
-static bool parts(const struct files *f, const struct closing *c, const struct local *o)
-{
-	bool stays[2] = { false, false };
-
-	for (uint32_t fd = 0; fd < f->table.size; fd++) {
-		const struct file_entry *e = &f->table.entry[fd];
-
-		if (e->end && e->end->object == o && !closes(c, fd, e))
-			stays[e->end == &to_pair(o)->side[1].end] = true;
-	}
-	return stays[0] != stays[1];
-}
-
-/* A local pair of which one end would stay, with a reference; NULL. The mutex is held. */
-static struct local *parted(const struct files *f, const struct closing *c)
-{
-	for (uint64_t fd = c->first; fd <= c->last && fd < f->table.size; fd++) {
-		const struct file_entry *e = &f->table.entry[fd];
-		struct local *o = e->end ? e->end->object : NULL;
-
-		if (o && is_socket(o) && !local_is_remote(o) && closes(c, fd, e) && parts(f, c, o)) {
-			local_get(o);
-			return o;
-		}
-	}
-	return NULL;
-}
-
-int64_t files_lock_to_close(struct thread *t, uint64_t first, uint64_t last, bool cloexec_only)
-{
-	struct closing c = { first, last, cloexec_only };
-	struct files *f = &t->process->files;
-	struct local *o;
-	int64_t err = 0;
-
-	mutex_lock(&f->mutex);
-	/* What Linux does not take stays here: who asks more of it later is told so. */
-	while (!err && (o = parted(f, &c))) {
-		mutex_unlock(&f->mutex);
-		err = local_make_remote(t, o, -1);
-		local_put(o);
-		if (signal_restarts(err))
-			return -ERESTART_ALWAYS;
-		mutex_lock(&f->mutex);
-	}
-	return 0;
 }

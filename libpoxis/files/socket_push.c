@@ -1,19 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What is in a pair of sockets goes to Linux's, message by message as it was sent, so that
- * it fits there as it did here; then what was shut down. remote.c has the whole.
+ * it fits there as it did here; then what was shut down, and the module lets go of both ends, so
+ * that one which is open nowhere is closed. remote.c has the whole.
  */
 #include "cokernel/lib/atomic.h"
 #include "cokernel/lib/errno.h"
 #include "cokernel/lib/string.h"
 #include "cokernel/mm/kmem.h"
 #include "libpoxis/facts.h"
-#include "libpoxis/files/files.h"
 #include "libpoxis/files/socket.h"
 #include "libpoxis/process.h"
 #include "libpoxis/slot.h"
-
-#define NR_SHUTDOWN 48u
 
 /* Has the proxy keep n bytes of the message from its byte `at` on. */
 static int64_t push_piece(struct thread *t, const char *from, uint32_t at, uint32_t n)
@@ -63,62 +61,66 @@ static void take_off(struct list *queue)
 	} while (!last && !list_empty(queue));
 }
 
-static int64_t push_queue(struct thread *t, struct socket *sender, struct socket *receiver, const int64_t fd[2])
+/* Linux's own message: 0, and it has it, at the latest when somebody asks again. */
+static int64_t fill(struct thread *t, struct socket *sender, uint32_t bytes, int fd)
 {
-	struct local *o = sender->end.object;
+	struct socket_pair *p = to_pair(sender->end.object);
+	int64_t err = slot_call(t->slot, OTR_CALL_SOCKET_FILL, (uint64_t[6]){
+		(uint64_t)fd, sender == &p->side[1], sender->moved_bytes, bytes });
+
+	local_last_call(t);
+	if (!err)
+		sender->moved_bytes += bytes;
+	/* Of a killed thread the answer may be lost, and the message in Linux's socket. */
+	if (!err || thread_killed(t))
+		p->local.begun = true;
+	return err;
+}
+
+/* What `sender` has sent. Nobody else touches the queue of a pair that moves, nor does the
+ * close of an end. */
+static int64_t push_queue(struct thread *t, struct socket *sender, struct socket *receiver, int fd)
+{
 	int64_t err = 0;
 	uint32_t bytes;
 
-	/* Nobody else touches the queue of a pair that moves, and both ends stay open: the
-	 * process has them, and we its mutex. */
 	while (!err && !list_empty(&receiver->queue)) {
 		err = push_pieces(t, &receiver->queue, &bytes);
+		if (!err)
+			err = fill(t, sender, bytes, fd);
 		if (err)
 			break;
-		err = slot_call(t->slot, OTR_CALL_SOCKET_FILL, (uint64_t[6]){
-			(uint64_t)fd[0], (uint64_t)fd[1], sender->moved_bytes, bytes });
-		local_last_call(t);
-		if (!err) {
-			sender->moved_bytes += bytes;
-			receiver->queued_bytes -= bytes;
-			take_off(&receiver->queue);
-			o->begun = true;
-		} else if (thread_killed(t)) {
-			o->begun = true;    /* the answer may be lost, the message in Linux's socket */
-		}
+		receiver->queued_bytes -= bytes;
+		take_off(&receiver->queue);
+	}
+	/* Its peer was closed with bytes unread, which Linux tells of one that is closed so. */
+	if (!err && sender->reset && !sender->moved_bytes) {
+		err = push_piece(t, "", 0, 1);
+		if (!err)
+			err = fill(t, sender, 1, fd);
 	}
 	return err;
 }
 
-/* The process's number of an end; -1. */
-static int64_t number_of(struct files *f, const struct local_end *e)
-{
-	for (uint32_t fd = 0; fd < f->table.size; fd++)
-		if (files_peek(f, fd) == e)
-			return fd;
-	return -1;
-}
-
-int64_t socket_push(struct thread *t, struct local *o, int any, bool writes)
+int64_t socket_push(struct thread *t, struct local *o, int fd, bool writes)
 {
 	struct socket_pair *p = to_pair(o);
-	struct files *f = &t->process->files;
-	int64_t fd[2] = { number_of(f, &p->side[0].end), number_of(f, &p->side[1].end) };
-	int64_t err;
+	struct socket *s = p->side;
+	int64_t err = 0;
+	uint8_t shut;
 
-	(void)any;
 	(void)writes;
-	/* One went without a word, which nobody here could keep from it. */
-	if (fd[0] < 0 || fd[1] < 0)
-		return -EIO;
-	err = push_queue(t, &p->side[0], &p->side[1], fd);
-	if (!err)
-		err = push_queue(t, &p->side[1], &p->side[0], (int64_t[2]){ fd[1], fd[0] });
-	if (!err && p->side[0].shut) {
-		o->begun = true;
-		/* Its peer's half is Linux's to set. */
-		err = slot_call_always(t->slot, NR_SHUTDOWN, (uint64_t[6]){ (uint64_t)fd[0], p->side[0].shut - 1u });
-		local_last_call(t);
-	}
+	if (!p->handed_over)
+		err = push_queue(t, &s[0], &s[1], fd);
+	if (!err && !p->handed_over)
+		err = push_queue(t, &s[1], &s[0], fd);
+	if (err)
+		return err > 0 ? -EIO : err;
+	spin_lock(&o->lock);
+	shut = s[0].shut;           /* its peer's half is Linux's to set */
+	spin_unlock(&o->lock);
+	o->begun = p->handed_over = true;
+	err = slot_call(t->slot, OTR_CALL_SOCKET_LET_GO, (uint64_t[6]){ (uint64_t)fd, shut });
+	local_last_call(t);
 	return err > 0 ? -EIO : err;
 }

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -73,6 +74,7 @@ static const struct {
 	{ 46, sizeof(struct otr_ioc_debug_attach), false, true },
 	{ 47, sizeof(struct otr_ioc_debug), false, true },
 	{ 48, sizeof(struct otr_ioc_cloexec), false, true },
+	{ 49, sizeof(struct otr_ioc_pair), false, true },
 };
 
 static unsigned long number(unsigned int nr, unsigned int bytes)
@@ -301,6 +303,108 @@ static void cloexec(int fd)
 	close(stays);
 }
 
+static void both(const int s[2])
+{
+	close(s[0]);
+	close(s[1]);
+}
+
+static long pair(int fd, uint32_t op, int end, struct otr_ioc_pair more)
+{
+	more.op = op;
+	more.fd = end;
+	return CALL(fd, OTR_IOC_PAIR, &more);
+}
+
+static void make_pair(int s[2], int type)
+{
+	if (socketpair(AF_UNIX, type | SOCK_NONBLOCK, 0, s))
+		exit(2);
+}
+
+static int sockets_in_use(void)
+{
+	FILE *f = fopen("/proc/net/sockstat", "r");
+	int n = -1;
+
+	if (!f || fscanf(f, "sockets: used %d", &n) != 1)
+		exit(2);
+	fclose(f);
+	return n;
+}
+
+#define PAIR(...) (struct otr_ioc_pair){ __VA_ARGS__ }
+#define SENDS(s, had, n) PAIR(.side = (s), .there = (had), .bytes = (n), .data = (uintptr_t)"hello")
+
+/* In a context: pairs of sockets that the module keeps. */
+static void pairs(int fd)
+{
+	int s[2], q[2], d[2], p[2], before;
+	char in[16];
+
+	make_pair(s, SOCK_STREAM);
+	make_pair(q, SOCK_STREAM);
+	make_pair(d, SOCK_DGRAM);
+	if (pipe(p))
+		exit(2);
+	want("an unknown request", pair(fd, 3, s[0], PAIR(0)), EINVAL);
+	want("keeping with a field too many", pair(fd, OTR_PAIR_KEEP, s[0], PAIR(.peer = s[1], .shut = 1)), EINVAL);
+	want("a reserved field", pair(fd, OTR_PAIR_KEEP, s[0], PAIR(.peer = s[1], .reserved = 1)), EINVAL);
+	want("keeping nothing", pair(fd, OTR_PAIR_KEEP, -1, PAIR(.peer = s[1])), EBADF);
+	want("keeping half a pair", pair(fd, OTR_PAIR_KEEP, s[0], PAIR(.peer = 999)), EBADF);
+	want("keeping a pipe", pair(fd, OTR_PAIR_KEEP, p[0], PAIR(.peer = p[1])), EINVAL);
+	want("keeping other sockets", pair(fd, OTR_PAIR_KEEP, d[0], PAIR(.peer = d[1])), EINVAL);
+	want("keeping two halves", pair(fd, OTR_PAIR_KEEP, s[0], PAIR(.peer = q[1])), EINVAL);
+	want("keeping one end twice", pair(fd, OTR_PAIR_KEEP, s[0], PAIR(.peer = s[0])), EINVAL);
+	want("sending into what is not kept", pair(fd, OTR_PAIR_SEND, s[0], SENDS(0, 0, 5)), ENOENT);
+	right("forgetting what is not kept", !pair(fd, OTR_PAIR_LET_GO, s[0], PAIR(0)));
+
+	right("keeping", !pair(fd, OTR_PAIR_KEEP, s[0], PAIR(.peer = s[1])));
+	want("keeping again", pair(fd, OTR_PAIR_KEEP, s[1], PAIR(.peer = s[0])), EBUSY);
+	want("sending nothing", pair(fd, OTR_PAIR_SEND, s[0], SENDS(0, 0, 0)), EINVAL);
+	want("sending too much", pair(fd, OTR_PAIR_SEND, s[0], SENDS(0, 0, OTR_SOCKET_MESSAGE + 1)), EINVAL);
+	want("sending from a third end", pair(fd, OTR_PAIR_SEND, s[0], SENDS(2, 0, 5)), EINVAL);
+	want("sending behind too much", pair(fd, OTR_PAIR_SEND, s[0], SENDS(0, 1u << 31, 5)), EINVAL);
+	want("sending from nowhere", pair(fd, OTR_PAIR_SEND, s[0], PAIR(.bytes = 5)), EFAULT);
+	right("sending to the peer", !pair(fd, OTR_PAIR_SEND, s[0], SENDS(0, 0, 5)));
+	right("sending to oneself", !pair(fd, OTR_PAIR_SEND, s[0], SENDS(1, 0, 3)));
+	right("sending it again", !pair(fd, OTR_PAIR_SEND, s[1], SENDS(0, 0, 5)));
+	want("sending behind what is not there", pair(fd, OTR_PAIR_SEND, s[0], SENDS(0, 6, 5)), EIO);
+	want("sending what is not all", pair(fd, OTR_PAIR_SEND, s[0], SENDS(0, 0, 4)), EIO);
+	right("sending the rest", !pair(fd, OTR_PAIR_SEND, s[0], SENDS(0, 2, 5)));
+	right("all that", recv(s[1], in, sizeof(in), 0) == 7 && !memcmp(in, "hellolo", 7));
+	want("which is all", recv(s[1], in, sizeof(in), 0), EAGAIN);
+	if (!setreuid(1, (uid_t)-1)) {
+		want("sending as another user", pair(fd, OTR_PAIR_SEND, s[0], SENDS(0, 0, 5)), EPERM);
+		want("forgetting as another user", pair(fd, OTR_PAIR_LET_GO, s[0], PAIR(0)), EPERM);
+		right("the user again", !setreuid(0, (uid_t)-1));
+	}
+	close(s[0]);
+	want("a closed end is not closed", recv(s[1], in, sizeof(in), 0), EAGAIN);
+	right("forgetting", !pair(fd, OTR_PAIR_LET_GO, s[1], PAIR(0)));
+	want("it was closed with bytes unread", recv(s[1], in, sizeof(in), 0), ECONNRESET);
+	right("and then is the end", recv(s[1], in, sizeof(in), 0) == 0);
+	right("forgetting again", !pair(fd, OTR_PAIR_LET_GO, s[1], PAIR(0)));
+
+	right("keeping another", !pair(fd, OTR_PAIR_KEEP, q[0], PAIR(.peer = q[1])));
+	want("a fourth way to shut down", pair(fd, OTR_PAIR_LET_GO, q[1], PAIR(.shut = 4)), EINVAL);
+	right("forgetting and shutting down", !pair(fd, OTR_PAIR_LET_GO, q[1], PAIR(.shut = 2)));
+	right("end 0 is", recv(q[1], in, sizeof(in), 0) == 0 && send(q[1], in, 1, MSG_NOSIGNAL) == 1);
+	want("and sends no more", send(q[0], in, 1, MSG_NOSIGNAL), EPIPE);
+
+	before = sockets_in_use();
+	for (int i = 0; i < 2000; i++) {
+		make_pair(s, SOCK_STREAM);
+		if (pair(fd, OTR_PAIR_KEEP, s[0], PAIR(.peer = s[1])))
+			right("keeping many", false);
+		both(s);
+	}
+	right("those of no use are dropped", sockets_in_use() < before + 300);
+	both(q);
+	both(d);
+	both(p);
+}
+
 /* A file that is no context; mappings that are none. */
 static void contexts(int fd)
 {
@@ -312,12 +416,14 @@ static void contexts(int fd)
 	struct otr_ioc_die k = { 0 };
 	struct otr_ioc_debug_attach d = { .name = "nobody-has-this-name" };
 	struct otr_ioc_debug g = { .op = 1 };
+	struct otr_ioc_pair p = { .fd = fd, .peer = fd };
 
 	want("wait without a context", CALL(fd, OTR_IOC_WAIT, &w), EINVAL);
 	want("kick without a context", CALL(fd, OTR_IOC_KICK, &s), EINVAL);
 	want("zap without a context", CALL(fd, OTR_IOC_ZAP, &s), EINVAL);
 	want("start without a context", CALL(fd, OTR_IOC_START, &s), EINVAL);
 	want("twin without a context", CALL(fd, OTR_IOC_TWIN, &t), EINVAL);
+	want("a pair without a context", CALL(fd, OTR_IOC_PAIR, &p), EINVAL);
 	want("attach to nothing", CALL(fd, OTR_IOC_ATTACH, &a), ENOENT);
 	a.flags = 2;
 	want("attach with an unknown flag", CALL(fd, OTR_IOC_ATTACH, &a), EINVAL);
@@ -348,6 +454,7 @@ static void contexts(int fd)
 		failures++;
 		return;
 	}
+	pairs(fd);
 	want("attach twice", CALL(fd, OTR_IOC_ATTACH, &a), EBUSY);
 	want("wait on no slot", CALL(fd, OTR_IOC_WAIT, &w), EINVAL);
 	w.slot = ~0u;

@@ -25,6 +25,8 @@ teardown_file() {
 @test "with bytes inside they become Linux's" { same "$apps/files" socket-remote; }
 @test "much through them, and while others use them they become Linux's" { same "$apps/files" socket-flow; }
 
+@test "of a process with one end they become Linux's, too" { same "$apps/files" socket-parted; }
+
 @test "timers: what they count, waiting, Linux's" { same "$apps/files" timer-states timer-waits timer-remote; }
 
 @test "python: socketpair, asyncio, multiprocessing" {
@@ -95,7 +97,38 @@ for name in "sendto", "recvfrom", "sendmsg", "recvmsg", "poll":
 END2
 }
 
+@test "nor those of two processes with an end each" {
+    cat >/dev/shm/ends.py <<'END2'
+import os, socket
+a, b = socket.socketpair()
+if os.fork() == 0:
+    a.close()
+    while b.send(b.recv(10)):
+        pass
+    os._exit(0)
+b.close()
+for i in range(2000):
+    a.send(b"x")
+    assert a.recv(10) == b"x"
+a.shutdown(socket.SHUT_WR)
+assert a.recv(10) == b""
+os.wait()
+END2
+    same python3 /dev/shm/ends.py
+    outrigger run --summary --json p -- python3 /dev/shm/ends.py 2>/dev/shm/summary
+    python3 - <<'END2'
+import json
+calls = {c["call"]: c for c in json.load(open("/dev/shm/summary"))}
+for name in "sendto", "recvfrom":
+    assert calls[name]["calls"] >= 2000 and calls[name]["delegated"] < 20, calls[name]
+END2
+}
+
 @test "nothing is left behind" {
-    for i in 1 2 3; do outrigger run p -- "$apps/files" socket-ends socket-remote socket-flow timer-waits >/dev/null 2>&1; done
+    sockets() { sed -n 's/^sockets: used //p' /proc/net/sockstat; }
+    local before=$(sockets)
+    for i in 1 2 3; do outrigger run p -- "$apps/files" socket-ends socket-remote socket-flow socket-parted timer-waits >/dev/null 2>&1; done
+    few() { [ "$(sockets)" -lt $((before + 10)) ]; }
+    eventually 5 few
     outrigger run p -- /bin/true
 }

@@ -224,7 +224,9 @@ static long request(struct twin *t, uint32_t nr, const uint64_t a[6])
 	case OTR_CALL_SOCKET_PIECE:
 		return socket_piece(t->p, a);
 	case OTR_CALL_SOCKET_FILL:
-		return socket_fill(a);
+		return socket_fill(t->p, a);
+	case OTR_CALL_SOCKET_LET_GO:
+		return socket_let_go(t->p, a);
 	case OTR_CALL_TIMERFD_SET:
 		return timerfd_set(a);
 	case OTR_CALL_EXIT:

@@ -152,10 +152,11 @@ long timerfd_set(const uint64_t a[6]);
  * unnamed pipe it is of, if it is. */
 void pipe_opened(struct twin *t, long fd);
 
-/* socket.c: OTR_CALL_SOCKETPAIR, OTR_CALL_SOCKET_PIECE, OTR_CALL_SOCKET_FILL */
+/* socket.c: OTR_CALL_SOCKETPAIR, OTR_CALL_SOCKET_PIECE, OTR_CALL_SOCKET_FILL, OTR_CALL_SOCKET_LET_GO */
 long socket_make(struct twin *t, uint64_t flags);
 long socket_piece(struct proxy *p, const uint64_t a[6]);
-long socket_fill(const uint64_t a[6]);
+long socket_fill(struct proxy *p, const uint64_t a[6]);
+long socket_let_go(struct proxy *p, const uint64_t a[6]);
 
 /* core.c: OTR_CALL_CORE */
 long core_call(struct proxy *p, uint64_t what, uint64_t signal);
