@@ -120,6 +120,8 @@ OTR_ASSERT_AT(struct otr_slot, sig_pending, 72);
 #define OTR_SOCKET_MESSAGE 36544u
 #define OTR_CALL_SOCKET_LET_GO (OTR_CALL_BASE + 27) /* arg0 either end, arg1 as OTR_PAIR_LET_GO's `shut`: it is
                                               Linux's. Result: 0, again and again */
+#define OTR_CALL_PIDFD (OTR_CALL_BASE + 28) /* arg0 a descriptor of a process. Result: of which context of the
+                                              partition, 0: of none */
 #define OTR_CALL_TIMERFD_SET (OTR_CALL_BASE + 26) /* arg0 a descriptor of a timer, arg1 a time of its clock and
                                               arg2 an interval, in ns: set it so. Result: 0 */
 #define OTR_RAISE_PROCESS 0u    /* it is blocked in this thread */

@@ -301,6 +301,14 @@ struct otr_ioc_pair {
 };
 OTR_ASSERT_SIZE(struct otr_ioc_pair, 56);
 
+/* Which context of the caller's partition the process of a thread is the proxy of. */
+struct otr_ioc_of {
+	struct otr_req req;
+	int32_t  pid;               /* as the caller sees it */
+	uint32_t context;           /* out; 0: of none */
+};
+OTR_ASSERT_SIZE(struct otr_ioc_of, 24);
+
 /* Ends the calling process, as a fatal signal would. Linux's own would not say that
  * a core was dumped when it was not Linux who did. */
 struct otr_ioc_die {
@@ -350,5 +358,6 @@ OTR_ASSERT_SIZE(struct otr_ioc_debug, 64);
 #define OTR_IOC_DEBUG      OTR_IOC(47, struct otr_ioc_debug)
 #define OTR_IOC_CLOEXEC    OTR_IOC(48, struct otr_ioc_cloexec)
 #define OTR_IOC_PAIR       OTR_IOC(49, struct otr_ioc_pair)
+#define OTR_IOC_OF         OTR_IOC(50, struct otr_ioc_of)
 
 #endif

@@ -35,6 +35,7 @@ union otr_any {
 	struct otr_ioc_cloexec cloexec;
 	struct otr_ioc_die die;
 	struct otr_ioc_pair pair;
+	struct otr_ioc_of of;
 	struct otr_ioc_debug_attach debug_attach;
 	struct otr_ioc_debug debug;
 };
@@ -349,6 +350,11 @@ static int do_pair(struct file *file, union otr_any *a, struct otr_note *note)
 	return otr_ctx_pair(file, &a->pair, note);
 }
 
+static int do_of(struct file *file, union otr_any *a, struct otr_note *note)
+{
+	return otr_ctx_of(file, &a->of, note);
+}
+
 static int do_die(struct file *file, union otr_any *a, struct otr_note *note)
 {
 	if (a->die.reserved)
@@ -421,6 +427,7 @@ static const struct {
 	[47] = { do_debug, sizeof(struct otr_ioc_debug), RUN },
 	[48] = { do_cloexec, sizeof(struct otr_ioc_cloexec), RUN },
 	[49] = { do_pair, sizeof(struct otr_ioc_pair), RUN },
+	[50] = { do_of, sizeof(struct otr_ioc_of), RUN },
 };
 
 static void tell(const struct otr_req *req, const struct otr_note *note)

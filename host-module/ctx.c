@@ -287,6 +287,29 @@ struct otr_context *otr_ctx_of_pid(struct otr_partition *p, struct pid *pid)
 	return NULL;
 }
 
+/* Which program of the same partition a process, or the process of a thread, is; 0: of none. */
+int otr_ctx_of(struct file *file, struct otr_ioc_of *req, struct otr_note *note)
+{
+	struct otr_context *c = otr_ctx_enter(file, note), *found = NULL;
+	struct task_struct *task;
+	struct pid *pid;
+
+	if (IS_ERR(c))
+		return PTR_ERR(c);
+	pid = find_get_pid(req->pid);
+	task = get_pid_task(pid, PIDTYPE_PID);
+	put_pid(pid);
+	if (task) {
+		found = otr_ctx_of_pid(c->p, task_tgid(task));
+		put_task_struct(task);
+	}
+	req->context = found ? found->id : 0;
+	if (found)
+		otr_ctx_put(found);
+	otr_ctx_leave(c);
+	return 0;
+}
+
 static bool is_stopped(struct otr_context *c)
 {
 	struct task_struct *t;

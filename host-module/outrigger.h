@@ -421,6 +421,7 @@ int otr_debug(struct file *file, struct otr_ioc_debug *req, struct otr_note *not
 __poll_t otr_debug_poll(struct file *file, struct poll_table_struct *table);
 int otr_ctx_die(struct file *file, const struct otr_ioc_die *req, struct otr_note *note);
 int otr_ctx_pair(struct file *file, struct otr_ioc_pair *req, struct otr_note *note);
+int otr_ctx_of(struct file *file, struct otr_ioc_of *req, struct otr_note *note);
 void otr_pairs_init(struct otr_partition *p);
 int otr_ctx_grant(struct file *file, struct otr_ioc_grant *req, struct otr_note *note);
 int otr_ctx_stop(struct file *file, bool stop, struct otr_note *note);

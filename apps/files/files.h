@@ -111,6 +111,7 @@ void socket_waits(void);
 void socket_remote(void);
 void socket_flow(void);
 void socket_parted(void);
+void fds_taken(void);
 void timer_states(void);
 void timer_waits(void);
 void timer_remote(void);

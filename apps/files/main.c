@@ -175,7 +175,7 @@ int main(int argc, char **argv)
 		{ "epoll-fork", epoll_fork }, { "epoll-remote", epoll_remote }, { "epoll-torture", epoll_torture },
 		{ "socket-errors", socket_errors }, { "socket-capacity", socket_capacity }, { "socket-ends", socket_ends },
 		{ "socket-polls", socket_polls }, { "socket-waits", socket_waits }, { "socket-remote", socket_remote },
-		{ "socket-flow", socket_flow }, { "socket-parted", socket_parted },
+		{ "socket-flow", socket_flow }, { "socket-parted", socket_parted }, { "fds-taken", fds_taken },
 		{ "timer-states", timer_states }, { "timer-waits", timer_waits }, { "timer-remote", timer_remote },
 	};
 

@@ -45,7 +45,7 @@ static const struct { uint16_t nr; const char *args; } shapes[] = {
 	{ SYS_truncate, "so" }, { SYS_getrandom, "pln" }, { SYS_memfd_create, "sb" }, { SYS_mkdir, "sm" },
 	{ SYS_unlink, "s" }, { SYS_rename, "ss" }, { SYS_link, "ss" }, { SYS_symlink, "ss" },
 	{ SYS_chdir, "s" }, { SYS_getcwd, "pl" }, { SYS_inotify_add_watch, "fsb" }, { SYS_signalfd4, "fpzb" },
-	{ SYS_shutdown, "fn" }, { SYS_timerfd_create, "cb" }, { SYS_timerfd_gettime, "fp" },
+	{ SYS_shutdown, "fn" }, { SYS_pidfd_getfd, "ffv" }, { SYS_timerfd_create, "cb" }, { SYS_timerfd_gettime, "fp" },
 	{ SYS_timerfd_settime, "fnpp" }, { SYS_eventfd2, "nb" }, { SYS_personality, "b" }, { SYS_unshare, "b" },
 	{ SYS_semop, "npn" }, { SYS_semget, "nnb" }, { SYS_msgsnd, "nplb" }, { SYS_msgrcv, "nplnb" },
 	{ SYS_msgget, "nb" }, { SYS_setpgid, "ii" }, { SYS_sched_setscheduler, "inp" },

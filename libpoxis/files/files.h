@@ -15,6 +15,7 @@
 #include "cokernel/lib/types.h"
 #include "cokernel/sched/mutex.h"
 
+struct local;
 struct local_end;
 struct process;
 struct sys_row;
@@ -38,6 +39,7 @@ struct files {
 	struct mutex mutex;         /* whoever changes numbers, in Linux and here; and fork */
 	struct spinlock lock;       /* of the table, a leaf */
 	struct file_table table;
+	uint32_t changes;           /* of what a number is, as they begin and when they are made; lock */
 };
 
 /* What a call uses. */
@@ -60,6 +62,10 @@ bool files_get(struct files *f, uint64_t fd, struct files_use *use);
 void files_put(const struct files_use *use);
 /* The end still has this number. */
 bool files_is(struct files *f, uint64_t fd, const struct local_end *end);
+
+/* What the number is in this process, whosever it is: an object with a reference, NULL if it is
+ * Linux's; and files.changes. False: it is just being changed. */
+bool files_look(struct files *f, uint64_t fd, struct local **object, uint32_t *changes);
 
 /* The mutex is held for these. An end that goes in brings its reference along, one
  * that comes out too. */
@@ -95,6 +101,8 @@ int64_t files_all_remote(struct thread *t);
 /* And nothing will be local there again: the process may soon lack the rights or the
  * view by which an object is given to Linux. */
 int64_t files_estrange(struct thread *t);
+
+int64_t sys_pidfd_getfd(struct regs *r);
 
 /* ---- calls.c ---- */
 

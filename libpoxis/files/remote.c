@@ -29,11 +29,12 @@
 #include "libpoxis/user.h"
 
 #define NR_CLOSE 3u
+#define NR_PIDFD_GETFD 438u
 #define POLLFDS_MOST (1u << 20)
 
 /* A killed thread waits so long for the call that it leaves behind. */
 #define LAST_CALL_NS 1000000000ull
-#define LAST_CALL_LOOK_NS 100000u
+#define LOOK_NS 100000u
 
 /* ---- The move ---- */
 
@@ -42,7 +43,7 @@ void local_last_call(struct thread *t)
 	uint64_t end = clock_uptime_ns() + LAST_CALL_NS;
 
 	while (thread_killed(t) && !slot_is_idle(t->slot) && clock_uptime_ns() < end)
-		thread_park_until(clock_uptime_ns() + LAST_CALL_LOOK_NS);
+		thread_park_until(clock_uptime_ns() + LOOK_NS);
 }
 
 /* A descriptor of it that the process has, one for writing if it can be; -EBADF. The
@@ -282,5 +283,72 @@ int64_t files_opened(struct thread *t, int64_t result)
 	if (!err)
 		return result;
 	slot_call_always(t->slot, NR_CLOSE, (uint64_t[6]){ (uint64_t)result });
+	return err;
+}
+
+/* Of the process behind a descriptor, with a reference, if its objects may be given to this
+ * one; NULL. */
+static struct process *owner_of(struct thread *t, uint64_t pidfd)
+{
+	struct process *me = t->process, *p;
+	int64_t context;
+
+	/* The mutex keeps a fork from inheriting what the proxy opens for this. */
+	mutex_lock(&me->files.mutex);
+	context = slot_call(t->slot, OTR_CALL_PIDFD, (uint64_t[6]){ pidfd });
+	mutex_unlock(&me->files.mutex);
+	p = context > 0 && context <= UINT32_MAX ? process_find((uint32_t)context) : NULL;
+	/* Linux says whether it may; the proxy that says whose it is may lie. */
+	if (!p || p->uid == me->uid || !me->uid)
+		return p;
+	process_put(p);
+	return NULL;
+}
+
+/* The call in Linux, and what it took: *o, with a reference, NULL if that is Linux's anyway. No
+ * lock that others need is held meanwhile, as this program may be stopped. -ERESTART. */
+static int64_t take(struct thread *t, struct regs *r, struct process *from, struct local **o)
+{
+	for (;;) {
+		uint32_t before, after;
+		bool settled = files_look(&from->files, r->rsi, o, &before);
+		struct local *unused;
+		int64_t ret = dispatch_linux(t, NR_PIDFD_GETFD, (uint64_t[6]){ r->rdi, r->rsi, r->rdx });
+
+		settled &= files_look(&from->files, r->rsi, &unused, &after);
+		if (unused)
+			local_put(unused);
+		if (ret < 0 || (settled && before == after))
+			return ret;
+		/* The number may have been something else in between. */
+		if (*o)
+			local_put(*o);
+		*o = NULL;
+		slot_call_always(t->slot, NR_CLOSE, (uint64_t[6]){ (uint64_t)ret });
+		if (thread_interrupted(t))
+			return -ERESTART;
+		thread_park_until(clock_uptime_ns() + LOOK_NS);
+	}
+}
+
+/* What it takes from a program of this partition is Linux's from then on. */
+int64_t sys_pidfd_getfd(struct regs *r)
+{
+	struct thread *t = current_thread();
+	struct process *from = owner_of(t, r->rdi);
+	struct local *o = NULL;
+	int64_t ret, err = 0;
+
+	if (!from)
+		return dispatch_delegate(r);
+	ret = take(t, r, from, &o);
+	process_put(from);
+	if (ret >= 0 && o)
+		err = local_make_remote(t, o, (int)ret);
+	if (o)
+		local_put(o);
+	if (!err)
+		return ret;
+	slot_call_always(t->slot, NR_CLOSE, (uint64_t[6]){ (uint64_t)ret });
 	return err;
 }

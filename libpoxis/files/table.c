@@ -70,6 +70,24 @@ bool files_is(struct files *f, uint64_t fd, const struct local_end *end)
 	return same;
 }
 
+bool files_look(struct files *f, uint64_t fd, struct local **object, uint32_t *changes)
+{
+	struct file_entry *e;
+	bool settled;
+
+	*object = NULL;
+	spin_lock(&f->lock);
+	e = find(&f->table, (uint32_t)fd);
+	settled = !e || !e->changing;
+	*changes = f->changes;
+	if (e && settled) {
+		*object = e->end->object;
+		local_get(*object);
+	}
+	spin_unlock(&f->lock);
+	return settled;
+}
+
 struct local_end *files_peek(struct files *f, uint64_t fd)
 {
 	struct file_entry *e = find(&f->table, (uint32_t)fd);
@@ -111,18 +129,20 @@ struct local_end *files_set(struct files *f, uint32_t fd, struct local_end *end,
 	spin_lock(&f->lock);
 	old = e->end;
 	*e = (struct file_entry){ .end = end, .cloexec = cloexec };
+	f->changes++;
 	store_relaxed(&f->table.count, f->table.count + !old);
 	spin_unlock(&f->lock);
 	return old;
 }
 
 /* Under the lock. */
-static struct local_end *clear(struct file_table *t, struct file_entry *e)
+static struct local_end *clear(struct files *f, struct file_entry *e)
 {
 	struct local_end *old = e->end;
 
 	*e = (struct file_entry){ 0 };
-	store_relaxed(&t->count, t->count - 1);
+	f->changes++;
+	store_relaxed(&f->table.count, f->table.count - 1);
 	return old;
 }
 
@@ -134,7 +154,7 @@ struct local_end *files_clear(struct files *f, uint32_t fd)
 	spin_lock(&f->lock);
 	e = find(&f->table, fd);
 	if (e)
-		old = clear(&f->table, e);
+		old = clear(f, e);
 	spin_unlock(&f->lock);
 	return old;
 }
@@ -142,6 +162,7 @@ struct local_end *files_clear(struct files *f, uint32_t fd)
 static void mark(struct files *f, uint64_t first, uint64_t last, void (*set)(struct file_entry *, bool), bool to)
 {
 	spin_lock(&f->lock);
+	f->changes++;
 	for (uint64_t fd = first; fd <= last && fd < f->table.size; fd++)
 		if (f->table.entry[fd].end)
 			set(&f->table.entry[fd], to);
@@ -177,7 +198,7 @@ static void clear_some(struct files *f, uint64_t first, uint64_t last, bool cloe
 
 		spin_lock(&f->lock);
 		if (e->end && (!cloexec_only || e->cloexec))
-			old = clear(&f->table, e);
+			old = clear(f, e);
 		spin_unlock(&f->lock);
 		if (old)
 			local_end_put(old);
@@ -256,6 +277,7 @@ void files_release(struct files *f)
 	spin_lock(&f->lock);
 	t = f->table;
 	f->table = (struct file_table){ 0 };
+	f->changes++;
 	spin_unlock(&f->lock);
 	free_entries(&t);
 }

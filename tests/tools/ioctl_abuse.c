@@ -75,6 +75,7 @@ static const struct {
 	{ 47, sizeof(struct otr_ioc_debug), false, true },
 	{ 48, sizeof(struct otr_ioc_cloexec), false, true },
 	{ 49, sizeof(struct otr_ioc_pair), false, true },
+	{ 50, sizeof(struct otr_ioc_of), false, true },
 };
 
 static unsigned long number(unsigned int nr, unsigned int bytes)
@@ -405,6 +406,17 @@ static void pairs(int fd)
 	both(p);
 }
 
+static void whose(int fd)
+{
+	struct otr_ioc_of of = { .pid = getpid() };
+
+	right("whose a context is", !CALL(fd, OTR_IOC_OF, &of) && of.context);
+	of.pid = getppid();
+	right("of no program", !CALL(fd, OTR_IOC_OF, &of) && !of.context);
+	of.pid = -1;
+	right("of no process", !CALL(fd, OTR_IOC_OF, &of) && !of.context);
+}
+
 /* A file that is no context; mappings that are none. */
 static void contexts(int fd)
 {
@@ -417,6 +429,7 @@ static void contexts(int fd)
 	struct otr_ioc_debug_attach d = { .name = "nobody-has-this-name" };
 	struct otr_ioc_debug g = { .op = 1 };
 	struct otr_ioc_pair p = { .fd = fd, .peer = fd };
+	struct otr_ioc_of of = { .pid = 1 };
 
 	want("wait without a context", CALL(fd, OTR_IOC_WAIT, &w), EINVAL);
 	want("kick without a context", CALL(fd, OTR_IOC_KICK, &s), EINVAL);
@@ -424,6 +437,7 @@ static void contexts(int fd)
 	want("start without a context", CALL(fd, OTR_IOC_START, &s), EINVAL);
 	want("twin without a context", CALL(fd, OTR_IOC_TWIN, &t), EINVAL);
 	want("a pair without a context", CALL(fd, OTR_IOC_PAIR, &p), EINVAL);
+	want("whose without a context", CALL(fd, OTR_IOC_OF, &of), EINVAL);
 	want("attach to nothing", CALL(fd, OTR_IOC_ATTACH, &a), ENOENT);
 	a.flags = 2;
 	want("attach with an unknown flag", CALL(fd, OTR_IOC_ATTACH, &a), EINVAL);
@@ -455,6 +469,7 @@ static void contexts(int fd)
 		return;
 	}
 	pairs(fd);
+	whose(fd);
 	want("attach twice", CALL(fd, OTR_IOC_ATTACH, &a), EBUSY);
 	want("wait on no slot", CALL(fd, OTR_IOC_WAIT, &w), EINVAL);
 	w.slot = ~0u;

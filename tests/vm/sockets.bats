@@ -26,6 +26,7 @@ teardown_file() {
 @test "much through them, and while others use them they become Linux's" { same "$apps/files" socket-flow; }
 
 @test "of a process with one end they become Linux's, too" { same "$apps/files" socket-parted; }
+@test "descriptors that are taken by pidfd_getfd" { same "$apps/files" fds-taken; }
 
 @test "timers: what they count, waiting, Linux's" { same "$apps/files" timer-states timer-waits timer-remote; }
 

@@ -227,6 +227,8 @@ static long request(struct twin *t, uint32_t nr, const uint64_t a[6])
 		return socket_fill(t->p, a);
 	case OTR_CALL_SOCKET_LET_GO:
 		return socket_let_go(t->p, a);
+	case OTR_CALL_PIDFD:
+		return pidfd_context(t->p, a[0]);
 	case OTR_CALL_TIMERFD_SET:
 		return timerfd_set(a);
 	case OTR_CALL_EXIT:

@@ -10,6 +10,8 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -144,6 +146,34 @@ long timerfd_set(const uint64_t a[6])
 	if (hide_is_hidden(a[0]))
 		return -EINVAL;
 	return raw_syscall(SYS_timerfd_settime, a[0], TFD_TIMER_ABSTIME, (uintptr_t)&to, 0, 0, 0);
+}
+
+/* What Linux tells of a descriptor of a process; 0: it is none, or of one that is gone. */
+static int pid_of(int fd)
+{
+	static const char name[] = "\nPid:";
+	char path[40], text[1024], *at;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = 0;
+	at = strstr(text, name);
+	n = at ? strtol(at + sizeof(name) - 1, NULL, 10) : 0;
+	return n > 0 && n <= INT32_MAX ? (int)n : 0;
+}
+
+long pidfd_context(struct proxy *p, uint64_t fd)
+{
+	struct otr_ioc_of of = { .req.size = sizeof(of), .pid = pid_of((int)fd) };
+
+	if (!of.pid || hide_is_hidden(fd) || ioctl(p->o.fd, OTR_IOC_OF, &of))
+		return 0;
+	return of.context;
 }
 
 void pipe_opened(struct twin *t, long fd)

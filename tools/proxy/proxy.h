@@ -151,6 +151,8 @@ long timerfd_set(const uint64_t a[6]);
 /* Tells the co-kernel, beside the result of a call that made the descriptor, which
  * unnamed pipe it is of, if it is. */
 void pipe_opened(struct twin *t, long fd);
+/* OTR_CALL_PIDFD */
+long pidfd_context(struct proxy *p, uint64_t fd);
 
 /* socket.c: OTR_CALL_SOCKETPAIR, OTR_CALL_SOCKET_PIECE, OTR_CALL_SOCKET_FILL, OTR_CALL_SOCKET_LET_GO */
 long socket_make(struct twin *t, uint64_t flags);
