@@ -123,7 +123,9 @@ OTR_ASSERT_AT(struct otr_slot, sig_pending, 72);
 #define OTR_CALL_PIDFD (OTR_CALL_BASE + 28) /* arg0 a descriptor of a process. Result: of which context of the
                                               partition, 0: of none */
 #define OTR_CALL_TIMERFD_SET (OTR_CALL_BASE + 26) /* arg0 a descriptor of a timer, arg1 a time of its clock and
-                                              arg2 an interval, in ns: set it so. Result: 0 */
+                                              arg2 an interval, in ns, arg3 1: the time is one of
+                                              CLOCK_MONOTONIC, the timer of CLOCK_REALTIME: set it so.
+                                              Result: 0 */
 #define OTR_RAISE_PROCESS 0u    /* it is blocked in this thread */
 #define OTR_RAISE_THREAD  1u    /* this thread takes it */
 #define OTR_RAISE_SELF    2u    /* so it does, and Linux would name the program as the sender */

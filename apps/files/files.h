@@ -115,5 +115,6 @@ void fds_taken(void);
 void timer_states(void);
 void timer_waits(void);
 void timer_remote(void);
+void timer_clock(void);
 
 #endif

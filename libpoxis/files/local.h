@@ -17,7 +17,7 @@ struct local_end;
 struct regs;
 
 /* What read and write answer when the object is no longer local, or should not be:
- * there is no memory for what Linux would take. */
+ * there is no memory for what Linux would take, or no clock. */
 #define LOCAL_REMOTE  (-1000)
 #define LOCAL_CROWDED (-1001)
 /* What push answers when something has come since prepare(). */

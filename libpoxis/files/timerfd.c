@@ -44,6 +44,7 @@ struct timerfd {
 	bool expired;               /* at at_ns, and was not read since */
 	bool started;               /* the timer runs for at_ns */
 	uint64_t at_ns;             /* of the clock; the first expiry that was not read */
+	uint64_t due_ns;            /* the same of clock_uptime_ns(), as the clock stood when that was set */
 	uint64_t interval_ns;       /* 0: one shot */
 	struct list readers;        /* struct local_waiter */
 };
@@ -55,19 +56,15 @@ static struct timerfd *to_timerfd(const struct local *o)
 	return container_of(o, struct timerfd, local);
 }
 
-static bool now_on(int clock, uint64_t *ns)
+/* False: while Linux's clocks are not the TSC's, they are not known here. */
+static bool now_of(const struct timerfd *f, uint64_t *ns)
 {
 	struct clock_time t;
 
-	if (clock_read(clock, &t) || t.sec < 0)
+	if (clock_read(f->clock, &t) || t.sec < 0)
 		return false;
 	*ns = (uint64_t)t.sec * NS_PER_SEC + (uint64_t)t.nsec;
 	return true;
-}
-
-static bool now_of(const struct timerfd *f, uint64_t *ns)
-{
-	return now_on(f->clock, ns);
 }
 
 /* ---- Expiry ---- */
@@ -92,37 +89,41 @@ static void on_timer(struct timer *t)
 	spin_unlock(&f->local.lock);
 }
 
+/* The next expiry, given what the clock says now. The lock is held. */
+static void expect(struct timerfd *f, uint64_t at_ns, uint64_t now)
+{
+	f->at_ns = at_ns;
+	f->due_ns = clock_uptime_ns() + (at_ns > now ? at_ns - now : 0);
+}
+
 /* After any change of its state, without the lock: the timer runs if it is to. */
 static void run(struct timerfd *f)
 {
-	uint64_t now = 0, wait = 0;
+	uint64_t due;
+	bool starts;
 
 	mutex_lock(&f->ctl);
 	/* Its function may be under way, even if it has expired. */
 	timer_cancel(&f->timer);
 	spin_lock(&f->local.lock);
 	f->started = f->armed && !f->expired && f->local.state != LOCAL_IS_REMOTE;
-	if (f->started && now_of(f, &now) && f->at_ns > now) {
-		wait = f->at_ns - now;
-	} else if (f->started) {
+	due = f->due_ns;
+	starts = f->started && due > clock_uptime_ns();
+	if (f->started && !starts) {
 		f->started = false;
 		expire(f);
 	}
 	spin_unlock(&f->local.lock);
-	if (wait)
-		timer_start(&f->timer, clock_uptime_ns() + wait);
+	if (starts)
+		timer_start(&f->timer, due);
 	mutex_unlock(&f->ctl);
 }
 
 /* How often it has expired, of one that has; the lock is held. */
-static uint64_t times(const struct timerfd *f)
+static uint64_t times(const struct timerfd *f, uint64_t now)
 {
-	uint64_t now;
-
 	/* It may have been woken a little early, when its clock is being slewed. */
-	if (!f->interval_ns || !now_of(f, &now) || now < f->at_ns)
-		return 1;
-	return (now - f->at_ns) / f->interval_ns + 1;
+	return f->interval_ns && now > f->at_ns ? (now - f->at_ns) / f->interval_ns + 1 : 1;
 }
 
 /* ---- What it is as an object ---- */
@@ -140,7 +141,7 @@ static void stop(struct local *o)
 static int64_t timerfd_read(struct local_end *e, struct user_memory *to)
 {
 	struct timerfd *f = to_timerfd(e->object);
-	uint64_t n = 0;
+	uint64_t n = 0, now;
 	int64_t ret = 0;
 	bool again = false;
 
@@ -152,10 +153,14 @@ static int64_t timerfd_read(struct local_end *e, struct user_memory *to)
 			ret = LOCAL_REMOTE;
 			break;
 		}
+		if (f->expired && unlikely(!now_of(f, &now))) {
+			ret = LOCAL_CROWDED;
+			break;
+		}
 		if (f->expired) {
-			n = times(f);
+			n = times(f, now);
 			f->expired = false;
-			f->at_ns += n * f->interval_ns;
+			expect(f, f->at_ns + n * f->interval_ns, now);
 			again = f->armed = f->interval_ns;
 			break;
 		}
@@ -190,17 +195,14 @@ static int64_t timerfd_write(struct local_end *e, struct user_memory *from, bool
 static int64_t push(struct thread *t, struct local *o, int fd, bool writes)
 {
 	struct timerfd *f = to_timerfd(o);
-	uint64_t at = f->at_ns, now, real;
 	int64_t ret;
 
 	(void)writes;
 	if (!f->armed)
 		return 0;
-	if (f->realtime && now_of(f, &now) && now_on(CLOCK_REALTIME, &real))
-		at += real - now;
 	o->begun = true;
 	ret = slot_call(t->slot, OTR_CALL_TIMERFD_SET, (uint64_t[6]){
-		(uint64_t)fd, MAX(at, 1ul), f->interval_ns });
+		(uint64_t)fd, MAX(f->at_ns, 1ul), f->interval_ns, f->realtime });
 	local_last_call(t);
 	return ret > 0 ? -EIO : ret;
 }
@@ -241,7 +243,6 @@ static struct timerfd *timerfd_create(int clock, bool nonblock)
 		return NULL;
 	f->realtime = clock == CLOCK_REALTIME;
 	f->clock = f->realtime ? CLOCK_MONOTONIC : clock;
-	/* Without the TSC clocks are Linux's. */
 	if (!now_of(f, &now)) {
 		kmem_free(f);
 		return NULL;
@@ -299,69 +300,57 @@ static struct timespec to_timespec(uint64_t ns)
 }
 
 /* What is left until it expires next. The lock is held. */
-static struct itimerspec value_of(const struct timerfd *f)
+static struct itimerspec value_of(const struct timerfd *f, uint64_t now)
 {
-	uint64_t next = f->at_ns + (f->expired ? times(f) * f->interval_ns : 0), now = 0;
-	bool runs = f->armed && now_of(f, &now) && next > now;
+	uint64_t next = f->at_ns + (f->expired ? times(f, now) * f->interval_ns : 0);
 
-	return (struct itimerspec){ to_timespec(f->interval_ns), to_timespec(runs ? next - now : 0) };
+	return (struct itimerspec){ to_timespec(f->interval_ns), to_timespec(f->armed && next > now ? next - now : 0) };
 }
 
-/* 0, LOCAL_REMOTE. */
-static int64_t set(struct timerfd *f, bool absolute, const struct itimerspec *new, struct itimerspec *old)
+/* With `new`: sets it; to *old what it was. 0, LOCAL_REMOTE, LOCAL_CROWDED. */
+static int64_t exchange(struct timerfd *f, bool absolute, const struct itimerspec *new, struct itimerspec *old)
 {
-	uint64_t value = to_ns(&new->value), now = 0;
 	int64_t ret = 0;
+	uint64_t now;
 
+	if (!now_of(f, &now))
+		return LOCAL_CROWDED;
 	spin_lock(&f->local.lock);
-	if (f->local.state != LOCAL_IS_HERE) {
+	if (f->local.state != LOCAL_IS_HERE)
 		ret = LOCAL_REMOTE;
-	} else {
-		*old = value_of(f);
-		if (value && !absolute && now_of(f, &now))
-			value += now;
+	else
+		*old = value_of(f, now);
+	if (!ret && new) {
+		uint64_t value = to_ns(&new->value);
+
 		f->armed = value;
 		f->expired = f->started = false;
-		f->at_ns = value;
 		f->interval_ns = to_ns(&new->interval);
+		expect(f, absolute ? value : now + value, now);
 	}
 	spin_unlock(&f->local.lock);
-	if (!ret)
+	if (!ret && new)
 		run(f);
 	return ret;
 }
 
-/* 0, LOCAL_REMOTE. */
-static int64_t get(struct timerfd *f, struct itimerspec *now)
-{
-	int64_t ret = 0;
-
-	spin_lock(&f->local.lock);
-	if (f->local.state == LOCAL_IS_HERE)
-		*now = value_of(f);
-	else
-		ret = LOCAL_REMOTE;
-	spin_unlock(&f->local.lock);
-	return ret;
-}
-
-/* With `new`: sets it. *linux_does: the call is Linux's. */
+/* The same for a call, *linux_does: which is Linux's. */
 static int64_t set_or_get(struct regs *r, struct local_end *e, const struct itimerspec *new,
 			  struct itimerspec *old, bool *linux_does)
 {
-	struct timerfd *f = to_timerfd(e->object);
+	struct thread *t = current_thread();
 	int64_t ret;
 
 	*linux_does = false;
 	for (;;) {
-		ret = new ? set(f, r->rsi & TFD_TIMER_ABSTIME, new, old) : get(f, old);
-		if (ret != LOCAL_REMOTE)
+		ret = exchange(to_timerfd(e->object), r->rsi & TFD_TIMER_ABSTIME, new, old);
+		if (ret != LOCAL_REMOTE && ret != LOCAL_CROWDED)
 			return ret;
-		ret = local_settle(current_thread(), e->object);
+		ret = ret == LOCAL_CROWDED ? local_make_remote(t, e->object, -1) : local_settle(t, e->object);
 		if (ret)
 			return ret;
 		if (local_is_remote(e->object)) {
-			*linux_does = files_is(&current_thread()->process->files, r->rdi, e);
+			*linux_does = files_is(&t->process->files, r->rdi, e);
 			return *linux_does ? 0 : -EBADF;
 		}
 	}

@@ -29,6 +29,12 @@ teardown_file() {
 @test "descriptors that are taken by pidfd_getfd" { same "$apps/files" fds-taken; }
 
 @test "timers: what they count, waiting, Linux's" { same "$apps/files" timer-states timer-waits timer-remote; }
+@test "timers while Linux's clock is not the TSC" {
+    local clock=/sys/devices/system/clocksource/clocksource0
+    grep acpi_pm $clock/available_clocksource
+    same "$apps/files" timer-clock
+    grep tsc $clock/current_clocksource
+}
 
 @test "python: socketpair, asyncio, multiprocessing" {
     cat >/dev/shm/pairs.py <<'END2'

@@ -138,13 +138,18 @@ long epoll_add(const uint64_t a[6])
 long timerfd_set(const uint64_t a[6])
 {
 	const uint64_t second = 1000000000;
-	const struct itimerspec to = {
-		.it_value = { (time_t)(a[1] / second), (long)(a[1] % second) },
-		.it_interval = { (time_t)(a[2] / second), (long)(a[2] % second) },
-	};
+	struct itimerspec to = { .it_interval = { (time_t)(a[2] / second), (long)(a[2] % second) } };
+	struct timespec real, mono;
+	uint64_t at = a[1];
 
 	if (hide_is_hidden(a[0]))
 		return -EINVAL;
+	if (a[3]) {
+		clock_gettime(CLOCK_MONOTONIC, &mono);
+		clock_gettime(CLOCK_REALTIME, &real);
+		at += (uint64_t)((real.tv_sec - mono.tv_sec) * (int64_t)second + real.tv_nsec - mono.tv_nsec);
+	}
+	to.it_value = (struct timespec){ (time_t)(at / second), (long)(at % second) };
 	return raw_syscall(SYS_timerfd_settime, a[0], TFD_TIMER_ABSTIME, (uintptr_t)&to, 0, 0, 0);
 }
 
