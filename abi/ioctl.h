@@ -283,7 +283,7 @@ OTR_ASSERT_SIZE(struct otr_ioc_cloexec, 24);
  *            -EIO: something else is in it, -EAGAIN: it has no room
  *   LET_GO   shuts end 0 down, `shut` - 1 as shutdown(2) has it, unless that is 0; the
  *            module forgets the pair. 0 as well if it does not keep it
- * -EPERM: another user had it kept. */
+ * -EPERM: another user had it kept, and the caller is not root. */
 #define OTR_PAIR_KEEP   0u
 #define OTR_PAIR_SEND   1u
 #define OTR_PAIR_LET_GO 2u

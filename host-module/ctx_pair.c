@@ -165,7 +165,7 @@ static int on_kept(struct otr_partition *p, struct file *file, struct otr_ioc_pa
 
 	mutex_lock(&p->pair_lock);
 	pair = xa_load(&p->pairs, key_of(file));
-	if (pair && !uid_eq(pair->uid, current_uid())) {
+	if (pair && !uid_eq(pair->uid, current_uid()) && !uid_eq(GLOBAL_ROOT_UID, current_uid())) {
 		ret = -EPERM;
 	} else if (req->op == OTR_PAIR_SEND) {
 		ret = pair ? send(pair, req, data) : -ENOENT;

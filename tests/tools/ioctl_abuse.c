@@ -387,6 +387,15 @@ static void pairs(int fd)
 	right("and then is the end", recv(s[1], in, sizeof(in), 0) == 0);
 	right("forgetting again", !pair(fd, OTR_PAIR_LET_GO, s[1], PAIR(0)));
 
+	close(s[1]);
+	make_pair(s, SOCK_STREAM);
+	if (!setreuid(1, (uid_t)-1)) {
+		right("another user's keeping", !pair(fd, OTR_PAIR_KEEP, s[0], PAIR(.peer = s[1])));
+		right("root again", !setreuid(0, (uid_t)-1));
+		right("sending as root", !pair(fd, OTR_PAIR_SEND, s[0], SENDS(0, 0, 5)));
+		right("forgetting as root", !pair(fd, OTR_PAIR_LET_GO, s[1], PAIR(0)));
+	}
+	both(s);
 	right("keeping another", !pair(fd, OTR_PAIR_KEEP, q[0], PAIR(.peer = q[1])));
 	want("a fourth way to shut down", pair(fd, OTR_PAIR_LET_GO, q[1], PAIR(.shut = 4)), EINVAL);
 	right("forgetting and shutting down", !pair(fd, OTR_PAIR_LET_GO, q[1], PAIR(.shut = 2)));
