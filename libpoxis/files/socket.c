@@ -132,7 +132,8 @@ struct socket_pair *socket_pair_create(uint32_t buffer, uint32_t least_charge, b
 	struct socket_pair *p;
 
 	/* What other kernels would count is not known here. */
-	if (least_charge <= SK_BUFF + SHARED_INFO || least_charge > SK_BUFF + PAGE_SIZE || buffer < 4096)
+	if (least_charge <= SK_BUFF + SHARED_INFO || least_charge > SK_BUFF + PAGE_SIZE ||
+	    buffer < 4096 || buffer > INT32_MAX)
 		return NULL;
 	p = kmem_zalloc(sizeof(*p));
 	if (!p)
