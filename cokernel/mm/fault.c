@@ -104,18 +104,22 @@ static int examine(struct mm *mm, uint64_t va, uint32_t access, struct need *n)
 		return -EAGAIN;
 	if (pte_used(*e)) {
 		struct page *p = phys_to_page(PADDR(*e & PTE_ADDR));
+		bool whole;
 
 		if (!(*e & PTE_COW))
 			return -EACCES;
-		if (atomic_load(&p->refs) == 1) {
+		/* No more than is written is copied; the rest stays one for all. */
+		if (level && !large_is_ours(p, &whole)) {
+			if (pages_split_large(mm, e, va))
+				return -ENOMEM;
+			p += (va - large) >> PAGE_SHIFT;
+			e = pt_walk(mm->root, va, &level);
+		}
+		if (level || !page_is_shared(p)) {
 			store_relaxed(e, (*e & ~PTE_COW) | PTE_WRITE);
 			return 1;
 		}
 		n->copy = true;
-		if (level == 1) {
-			n->va = large;
-			n->order = ORDER_LARGE;
-		}
 		n->from = PADDR(*e & PTE_ADDR);
 		page_get(p);
 		return 0;
@@ -139,12 +143,11 @@ static int install(struct mm *mm, const struct need *n, struct page *p)
 	if (n->copy) {
 		if ((old & PTE_ADDR) != n->from.v || !(old & PTE_COW))
 			return -EEXIST;
-		store_release(e, page_to_phys(p).v | pte_flags(n->prot) |
-			      (n->order == ORDER_LARGE ? PTE_LARGE : 0));
-		tlb_flush(mm, n->va, n->va + (PAGE_SIZE << n->order));
+		store_release(e, page_to_phys(p).v | pte_flags(n->prot));
+		tlb_flush(mm, n->va, n->va + PAGE_SIZE);
 		/* The reference of the entry, while the proxy may still map it. */
 		quarantine_add_shared(mm, n->parked);
-		zap_push(mm, n->va, n->va + (PAGE_SIZE << n->order));
+		zap_push(mm, n->va, n->va + PAGE_SIZE);
 		return 0;
 	}
 	if (pte_used(old))
@@ -218,9 +221,9 @@ int mm_fault_nowait(struct mm *mm, uint64_t va, uint32_t access, uint32_t *fetch
 			continue;
 		}
 		/* Zeroing 2 MiB takes long: without the lock. */
-		n.parked = n.copy ? quarantine_prepare(phys_to_page(n.from)) : NULL;
+		n.parked = n.copy ? quarantine_prepare(phys_to_page(n.from), false) : NULL;
 		if (n.copy)
-			p = n.parked ? page_for(n.order, n.va, &n.policy) : NULL;
+			p = n.parked ? page_for(0, n.va, &n.policy) : NULL;
 		else if (n.order)
 			p = zeroed_page(n.order, n.va, &n.policy);
 		if (!p && !n.copy) {
@@ -237,7 +240,7 @@ int mm_fault_nowait(struct mm *mm, uint64_t va, uint32_t access, uint32_t *fetch
 			return -ENOMEM;
 		}
 		if (n.copy)
-			memcpy(page_to_virt(p), phys_to_virt(n.from), PAGE_SIZE << n.order);
+			memcpy(page_to_virt(p), phys_to_virt(n.from), PAGE_SIZE);
 		spin_lock(&mm->lock);
 		ret = examine(mm, va, access, &again);
 		if (ret > 0)
@@ -245,8 +248,7 @@ int mm_fault_nowait(struct mm *mm, uint64_t va, uint32_t access, uint32_t *fetch
 		if (!ret) {
 			if (again.copy)
 				page_put(phys_to_page(again.from));
-			if (again.file || again.share || again.copy != n.copy || again.prot != n.prot || (n.order && !again.order) ||
-			    (n.copy && again.order != n.order))
+			if (again.file || again.share || again.copy != n.copy || again.prot != n.prot || (n.order && !again.order))
 				ret = -EEXIST;
 			else
 				ret = install(mm, &n, p);

@@ -37,7 +37,10 @@ static int share_area(struct mm *parent, struct mm *child, const struct vma *v)
 			c = pt_ensure(child->root, at, level, page_alloc_table);
 			if (!c)
 				return -ENOMEM;
-			page_get(phys_to_page(PADDR(*e & PTE_ADDR)));
+			if (level)
+				large_get(phys_to_page(PADDR(*e & PTE_ADDR)));
+			else
+				page_get(phys_to_page(PADDR(*e & PTE_ADDR)));
 			store_relaxed(e, (*e & ~PTE_WRITE) | PTE_COW);
 			store_relaxed(c, *e);
 			child->resident_pages += 1ul << (9 * level);

@@ -125,7 +125,10 @@ static void end_batch(struct mm *mm, struct batch *b, bool moved)
 		memcpy(page_to_virt(m->to), page_to_virt(old), PAGE_SIZE << m->order);
 		store_release(e, page_to_phys(m->to).v | (*e & ~(PTE_ADDR | PTE_MOVING)) |
 				 (m->entry & (PTE_PRESENT | PTE_NONE_PROT)));
-		page_put(old);
+		if (m->order)
+			large_put(old);
+		else
+			page_put(old);
 	}
 	mm->moving = false;
 	spin_unlock(&mm->lock);

@@ -75,10 +75,8 @@ void mm_destroy(struct mm *mm)
 	pages_free_all(mm);
 	while ((l = list_pop_front(&mm->quarantine)))
 		page_put(list_entry(l, struct page, link));
-	while ((l = list_pop_front(&mm->shared_quarantine))) {
-		page_put(list_entry(l, struct parked_page, link)->page);
-		kmem_free(list_entry(l, struct parked_page, link));
-	}
+	while ((l = list_pop_front(&mm->shared_quarantine)))
+		parked_free(list_entry(l, struct parked_page, link));
 	kvm_root_free(mm->root);
 	kmem_free(mm);
 }

@@ -67,8 +67,8 @@ int pages_remove(struct mm *mm, uint64_t start, uint64_t end);
 int pages_protect(struct mm *mm, uint64_t start, uint64_t end, uint32_t prot);
 /* Moves the entries of a range elsewhere; the target has none. -ENOMEM. */
 int pages_move(struct mm *mm, uint64_t from, uint64_t to, uint64_t bytes);
-/* Turns the 2 MiB page of an entry into 512 small ones with the same rights; a
- * shared one is copied first. */
+/* Turns the 2 MiB page of an entry into 512 small ones with the same rights, for this
+ * address space; others that have the frame keep it as it is. -ENOMEM. */
 int pages_split_large(struct mm *mm, uint64_t *e, uint64_t va);
 void lock_settled(struct mm *mm);
 void pages_free_all(struct mm *mm);
@@ -82,13 +82,22 @@ struct parked_page {
 	struct list link;
 	struct page *page;
 	uint64_t tag;
+	bool large;
 };
-struct parked_page *quarantine_prepare(struct page *p);
+struct parked_page *quarantine_prepare(struct page *p, bool large);
+void parked_free(struct parked_page *q);
 void quarantine_add_shared(struct mm *mm, struct parked_page *q);
 static inline bool page_is_shared(const struct page *p)
 {
 	return atomic_load(&p->refs) > 1;
 }
+/* large.c: references of an entry that maps 2 MiB; p is the first page. */
+void large_get(struct page *p);
+void large_put(struct page *p);
+/* Nobody else has any of it. *whole: it is one frame still, which page_put() frees. */
+bool large_is_ours(struct page *p, bool *whole);
+/* From now on each page counts for itself. */
+void large_split(struct page *p);
 /* Zaps that the host has applied. */
 uint64_t zap_done(struct mm *mm);
 

@@ -61,27 +61,6 @@ static uint64_t span(int level)
 	return 1ull << (PAGE_SHIFT + 9 * level);
 }
 
-/* A large frame of our own in place of a shared one; it stays marked for copying,
- * so that the first write finds it unshared and writable. */
-static int unshare_large(struct mm *mm, uint64_t *e, uint64_t va)
-{
-	struct page *old = phys_to_page(PADDR(*e & PTE_ADDR)), *fresh = page_alloc_movable(ORDER_LARGE);
-	struct parked_page *q = fresh ? quarantine_prepare(old) : NULL;
-
-	if (!q) {
-		if (fresh)
-			page_put(fresh);
-		return -ENOMEM;
-	}
-	memcpy(page_to_virt(fresh), page_to_virt(old), LARGE_SIZE);
-	va = ALIGN_DOWN(va, LARGE_SIZE);
-	store_release(e, page_to_phys(fresh).v | (*e & ~PTE_ADDR));
-	tlb_flush(mm, va, va + LARGE_SIZE);
-	quarantine_add_shared(mm, q);
-	zap_push(mm, va, va + LARGE_SIZE);
-	return 0;
-}
-
 int pages_split_large(struct mm *mm, uint64_t *e, uint64_t va)
 {
 	paddr_t table = page_alloc_table();
@@ -89,17 +68,13 @@ int pages_split_large(struct mm *mm, uint64_t *e, uint64_t va)
 
 	if (!table.v)
 		return -ENOMEM;
-	if (page_is_shared(phys_to_page(PADDR(*e & PTE_ADDR))) && unshare_large(mm, e, va)) {
-		page_put(phys_to_page(table));
-		return -ENOMEM;
-	}
 	v = *e;
 	flags = v & ~(PTE_ADDR | PTE_LARGE);
 	pa = v & PTE_ADDR;
 	t = phys_to_virt(table);
 	for (uint64_t i = 0; i < 512; i++)
 		t[i] = (pa + i * PAGE_SIZE) | flags;
-	page_split(phys_to_page(PADDR(pa)));
+	large_split(phys_to_page(PADDR(pa)));
 	store_release(e, table.v | PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_ACCESSED);
 	return 0;
 }
@@ -221,7 +196,7 @@ int pages_remove(struct mm *mm, uint64_t start, uint64_t end)
 {
 	uint64_t va = start, next;
 	struct list gone = LIST_INIT(gone), shared = LIST_INIT(shared), *l;
-	bool any = false, granted = false;
+	bool any = false, granted = false, whole;
 	uint64_t area_end = start;
 	int err = 0;
 
@@ -251,8 +226,8 @@ int pages_remove(struct mm *mm, uint64_t start, uint64_t end)
 			continue;
 		}
 		p = phys_to_page(PADDR(v & PTE_ADDR));
-		if (page_is_shared(p)) {
-			struct parked_page *q = quarantine_prepare(p);
+		if (level ? !large_is_ours(p, &whole) || !whole : page_is_shared(p)) {
+			struct parked_page *q = quarantine_prepare(p, level);
 
 			if (!q) {
 				err = -ENOMEM;
@@ -378,6 +353,8 @@ static void free_table(paddr_t table, int level)
 		arch_serve();
 		if (level > 0 && !(t[i] & PTE_LARGE))
 			free_table(PADDR(t[i] & PTE_ADDR), level - 1);
+		else if (level > 0)
+			large_put(phys_to_page(PADDR(t[i] & PTE_ADDR)));
 		else
 			page_put(phys_to_page(PADDR(t[i] & PTE_ADDR)));
 	}

@@ -25,7 +25,7 @@ static uint8_t *byte_at(struct mm *mm, uint64_t va, uint64_t **e, int *level, in
 static int unshare(struct mm *mm, uint64_t *e, uint64_t va)
 {
 	struct page *old = phys_to_page(PADDR(*e & PTE_ADDR)), *fresh = page_alloc_movable(0);
-	struct parked_page *q = fresh ? quarantine_prepare(old) : NULL;
+	struct parked_page *q = fresh ? quarantine_prepare(old, false) : NULL;
 
 	if (!q) {
 		if (fresh)
@@ -44,14 +44,17 @@ static int unshare(struct mm *mm, uint64_t *e, uint64_t va)
 int mm_poke(struct mm *mm, uint64_t va, uint8_t value, uint8_t *was)
 {
 	uint32_t fetch;
+	struct page *p;
 	uint64_t *e;
 	uint8_t *at;
 	int err, level;
+	bool whole;
 
 	for (;;) {
 		spin_lock(&mm->lock);
 		at = byte_at(mm, va, &e, &level, &err);
-		if (at && page_is_shared(phys_to_page(PADDR(*e & PTE_ADDR)))) {
+		p = at ? phys_to_page(PADDR(*e & PTE_ADDR)) : NULL;
+		if (p && (level ? !large_is_ours(p, &whole) : page_is_shared(p))) {
 			err = level ? pages_split_large(mm, e, va) : unshare(mm, e, va);
 			spin_unlock(&mm->lock);
 			if (err)

@@ -76,20 +76,30 @@ void quarantine_add(struct mm *mm, struct page *p)
 	mm->quarantine_pages += 1ul << p->order;
 }
 
-struct parked_page *quarantine_prepare(struct page *p)
+struct parked_page *quarantine_prepare(struct page *p, bool large)
 {
 	struct parked_page *q = kmem_alloc(sizeof(*q));
 
-	if (q)
+	if (q) {
 		q->page = p;
+		q->large = large;
+	}
 	return q;
+}
+
+void parked_free(struct parked_page *q)
+{
+	if (q->large)
+		large_put(q->page);
+	else
+		page_put(q->page);
+	kmem_free(q);
 }
 
 void quarantine_add_shared(struct mm *mm, struct parked_page *q)
 {
 	if (!mm->zaps && !mm->lent_count) {
-		page_put(q->page);
-		kmem_free(q);
+		parked_free(q);
 		return;
 	}
 	q->tag = mm->zap_tail + (mm->overflow_end ? 1 : 0);
@@ -107,8 +117,7 @@ static uint64_t collect_shared(struct mm *mm, uint64_t done)
 			break;
 		list_remove(&q->link);
 		freed++;
-		page_put(q->page);
-		kmem_free(q);
+		parked_free(q);
 	}
 	return freed;
 }

@@ -96,6 +96,13 @@ for place in "/dev/shm", "/tmp":
     done
 }
 
+@test "a fork takes memory for what is written, not for what is there" {
+    # 300 MiB in large pages, of which each side writes every tenth 4 KiB, in 512 MiB.
+    run outrigger run p -- "$apps/scale" fork 300
+    echo "$output"
+    [ "$status" -eq 0 ]
+}
+
 @test "Linux and a program write to one mapping; truncation and death end it well" {
     command -v python3 || skip "python3 is not installed"
     local map='
