@@ -167,6 +167,34 @@ static void *player(void *arg)
 	return 0;
 }
 
+/* Says how far they are, each million. False if none was delivered for a minute. */
+static bool watch(unsigned long count)
+{
+	unsigned long said = 0, before = 0, quiet = 0;
+
+	for (;;) {
+		unsigned long sum = 0;
+
+		sleep(1);
+		for (int i = 0; i < 4; i++)
+			sum += atomic_load(&sides[i].got);
+		if (sum >= count)
+			return true;
+		quiet = sum == before ? quiet + 1 : 0;
+		before = sum;
+		if (quiet == 60) {
+			fprintf(stderr, "no signal in a minute: %lu, %lu, %lu, %lu delivered\n", sides[0].got, sides[1].got,
+				sides[2].got, sides[3].got);
+			return false;
+		}
+		if (sum / 1000000 > said) {
+			said = sum / 1000000;
+			printf("%lu signals\n", sum);
+			fflush(stdout);
+		}
+	}
+}
+
 static int signals(unsigned long count)
 {
 	struct sigaction sa = { .sa_handler = pong };
@@ -178,6 +206,8 @@ static int signals(unsigned long count)
 	for (int i = 0; i < 4; i++)
 		if ((errno = pthread_create(&t[i], 0, player, &sides[i])))
 			return fail("pthread_create");
+	if (!watch(signals_each * 4))
+		return 1;
 	for (int i = 0; i < 4; i++) {
 		pthread_join(t[i], 0);
 		sum += sides[i].got;

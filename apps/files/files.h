@@ -46,6 +46,8 @@ long now_ms(void);
 bool in_time(long from);
 void make(int p[2], int flags);         /* a pipe */
 void both_closed(int p[2]);
+void pair(int s[2], int flags);         /* of sockets: socket.c */
+int bytes_in(int s, unsigned long request); /* SIOCINQ, SIOCOUTQ; -1: none */
 int wait_for(pid_t pid);                /* its status */
 /* Reads exactly n bytes; the sum tells what they were. */
 unsigned long take(int fd, size_t n);

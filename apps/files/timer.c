@@ -245,6 +245,20 @@ static void give_away(int t)
 	SHOW(poll((struct pollfd[]){ { t, POLLIN, 0 }, { 0, 0, 0 } }, 2, 0) >= 0);
 }
 
+/* One that was set, and given to Linux when `passed` ms had passed. */
+static int given(int clock, long value, long interval, long passed)
+{
+	int t = timer_make(clock, TFD_NONBLOCK);
+
+	set(t, value, interval);
+	if (passed)
+		nap(passed);
+	give_away(t);
+	if (passed)
+		nap(10);
+	return t;
+}
+
 void timer_remote(void)
 {
 	struct later l;
@@ -257,24 +271,14 @@ void timer_remote(void)
 		give_away(t);
 		left("not armed", t, 0, 0);
 		close(t);
-		t = timer_make(clocks[i], TFD_NONBLOCK);
-		set(t, 60000, 500);
-		give_away(t);
+		t = given(clocks[i], 60000, 500, 0);
 		left("armed", t, 50000, 60000);
 		close(t);
-		t = timer_make(clocks[i], TFD_NONBLOCK);
-		set(t, 10, 0);
-		nap(40);
-		give_away(t);
-		nap(10);
+		t = given(clocks[i], 10, 0, 40);
 		expired("expired", t, 1);
 		left("once", t, 0, 0);
 		close(t);
-		t = timer_make(clocks[i], TFD_NONBLOCK);
-		set(t, 10, 10);
-		nap(100);
-		give_away(t);
-		nap(10);
+		t = given(clocks[i], 10, 10, 100);
 		expired("expired often", t, 8);
 		left("goes on", t, 0, 10);
 		close(t);

@@ -198,29 +198,54 @@ int64_t sys_writev(struct regs *r)
 
 /* ---- Making ---- */
 
-/* Puts both ends in; false: they stay Linux's alone. */
-static bool localise(struct files *f, const uint32_t fd[2], uint64_t flags, uint64_t inode)
+int64_t local_make_two(uint32_t call, uint64_t flags, uaddr_t tell, uint32_t fd[2], uint64_t *said)
 {
-	struct pipe *p;
-	bool cloexec = flags & O_CLOEXEC;
+	struct slot *s = current_thread()->slot;
+	int64_t ret;
 
-	if (!inode || f->table.estranged || files_room(f, fd[0]) || files_room(f, fd[1]))
-		return false;
-	p = pipe_create(inode, current_thread()->process->uid, flags & O_NONBLOCK);
-	for (uint32_t i = 0; p && i < 2; i++) {
-		struct local_end *old = files_set(f, fd[i], &p->end[i], cloexec);
+	s->calls++;                 /* it was delegated, for who counts */
+	ret = slot_call(s, call, (uint64_t[6]){ flags });
+	if (ret < 0)
+		return ret;
+	*said = load_relaxed(&s->shared->arg[1]);
+	fd[0] = (uint32_t)ret & INT32_MAX;
+	fd[1] = (uint32_t)(ret >> 32) & INT32_MAX;
+	if (!user_write(tell, fd, 2 * sizeof(*fd)))
+		return 0;
+	for (uint32_t i = 0; i < 2; i++)
+		slot_call_always(s, NR_CLOSE, (uint64_t[6]){ fd[i] });
+	return -EFAULT;
+}
+
+void local_set_two(const uint32_t fd[2], struct local_end *first, struct local_end *second, bool cloexec)
+{
+	struct local_end *end[2] = { first, second };
+
+	for (uint32_t i = 0; i < 2; i++) {
+		struct local_end *old = files_set(my_files(), fd[i], end[i], cloexec);
 
 		/* Its close was lost: execve has closed it, and its table is about to be told. */
 		if (old)
 			local_end_put(old);
 	}
-	return p;
+}
+
+/* Puts both ends in, unless they stay Linux's alone. */
+static void localise(struct files *f, const uint32_t fd[2], uint64_t flags, uint64_t inode)
+{
+	struct pipe *p;
+
+	if (!inode || f->table.estranged || files_room(f, fd[0]) || files_room(f, fd[1]))
+		return;
+	p = pipe_create(inode, current_thread()->process->uid, flags & O_NONBLOCK);
+	if (p)
+		local_set_two(fd, &p->end[0], &p->end[1], flags & O_CLOEXEC);
 }
 
 static int64_t make_pipe(struct regs *r, uint64_t flags)
 {
-	struct thread *t = current_thread();
 	struct files *f = my_files();
+	uint64_t inode;
 	uint32_t fd[2];
 	int64_t ret;
 
@@ -228,22 +253,9 @@ static int64_t make_pipe(struct regs *r, uint64_t flags)
 	if (flags & ~(uint64_t)(O_CLOEXEC | O_NONBLOCK))
 		return dispatch_delegate(r);
 	mutex_lock(&f->mutex);
-	t->slot->calls++;           /* it was delegated, for who counts */
-	ret = slot_call(t->slot, OTR_CALL_PIPE, (uint64_t[6]){ flags });
-	if (ret >= 0) {
-		uint64_t inode = load_relaxed(&t->slot->shared->arg[1]);
-
-		fd[0] = (uint32_t)ret & INT32_MAX;
-		fd[1] = (uint32_t)(ret >> 32) & INT32_MAX;
-		ret = 0;
-		if (user_write(r->rdi, fd, sizeof(fd))) {
-			for (uint32_t i = 0; i < 2; i++)
-				slot_call_always(t->slot, NR_CLOSE, (uint64_t[6]){ fd[i] });
-			ret = -EFAULT;
-		} else {
-			localise(f, fd, flags, inode);
-		}
-	}
+	ret = local_make_two(OTR_CALL_PIPE, flags, r->rdi, fd, &inode);
+	if (!ret)
+		localise(f, fd, flags, inode);
 	mutex_unlock(&f->mutex);
 	return ret;
 }

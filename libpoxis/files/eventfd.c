@@ -81,13 +81,7 @@ static int64_t eventfd_read(struct local_end *end, struct user_memory *to)
 		local_wait(&e->local, &e->readers);
 	}
 	leave(e, ret ? 0 : POLLOUT);
-	if (ret)
-		return ret;
-	/* As Linux: what cannot be told is lost. */
-	if (user_write(to->v->base, &n, sizeof(n)))
-		return -EFAULT;
-	to->left -= sizeof(n);
-	return sizeof(n);
+	return ret ? ret : user_memory_tell(to, n);
 }
 
 static int64_t eventfd_write(struct local_end *end, struct user_memory *from, bool *broken)

@@ -192,6 +192,9 @@ int user_memory_copy(struct user_memory m, char *at, uint64_t bytes, bool to_pro
 int user_memory_bring_in(struct user_memory m, uint64_t bytes, bool write);
 /* Copies them out and goes on behind them; without a lock. */
 int user_memory_read(struct user_memory *m, char *to, uint64_t bytes);
+/* What a read of a number answers: 8, and m is behind it; it is in one piece. As Linux: what cannot be
+ * told is lost. */
+int64_t user_memory_tell(struct user_memory *m, uint64_t number);
 
 /* ---- calls.c; of the current thread ---- */
 
@@ -206,6 +209,12 @@ static inline bool local_range_ok(uaddr_t at, uint64_t bytes)
 /* Copies a vector of `count` pieces, at most LOCAL_IOVECS_MOST, to v and has m tell of it. As Linux
  * checks it, in its order: 0, -EINVAL, -EFAULT. */
 int64_t local_take_vector(struct iovec *v, uaddr_t at, uint64_t count, struct user_memory *m);
+/* Has Linux make two descriptors, by `call` (OTR_CALL_*) with these flags, and tells the program their
+ * numbers; *said is what the proxy said beside. The mutex of the files is held. 0, or an error, and
+ * there are none. */
+int64_t local_make_two(uint32_t call, uint64_t flags, uaddr_t tell, uint32_t fd[2], uint64_t *said);
+/* Puts ends in for two descriptors that have just been made. */
+void local_set_two(const uint32_t fd[2], struct local_end *first, struct local_end *second, bool cloexec);
 /* The object, of which r->rdi is a number, is Linux's from now on, and so is this call. */
 int64_t local_by_linux(struct regs *r, struct local_end *e);
 

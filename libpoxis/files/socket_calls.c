@@ -12,7 +12,7 @@
 #include "libpoxis/slot.h"
 #include "libpoxis/user.h"
 
-enum { NR_CLOSE = 3, NR_SENDTO = 44, NR_RECVFROM = 45 };
+enum { NR_SENDTO = 44, NR_RECVFROM = 45 };
 /* linux/socket.h, linux/net.h, asm-generic/socket.h */
 enum {
 	AF_UNIX = 1, SOCK_STREAM = 1, SOCK_TYPE_MASK = 0xf, SOCK_NONBLOCK = 04000, SOCK_CLOEXEC = 02000000,
@@ -299,20 +299,15 @@ static void localise(struct thread *t, const uint32_t fd[2], uint32_t flags, uin
 		p = socket_pair_create((uint32_t)sizes, (uint32_t)(sizes >> 32), flags & SOCK_NONBLOCK);
 	if (!p)
 		slot_call(t->slot, OTR_CALL_SOCKET_LET_GO, (uint64_t[6]){ fd[0] });
-	for (uint32_t i = 0; p && i < 2; i++) {
-		struct local_end *old = files_set(f, fd[i], &p->side[i].end, flags & SOCK_CLOEXEC);
-
-		/* Its close was lost: execve has closed it, and its table is about to be told. */
-		if (old)
-			local_end_put(old);
-	}
+	else
+		local_set_two(fd, &p->side[0].end, &p->side[1].end, flags & SOCK_CLOEXEC);
 }
 
 int64_t sys_socketpair(struct regs *r)
 {
 	uint32_t flags = (uint32_t)r->rsi & ~(uint32_t)SOCK_TYPE_MASK, fd[2];
-	struct thread *t = current_thread();
 	struct files *f = my_files();
+	uint64_t sizes;
 	int64_t ret;
 
 	if ((uint32_t)r->rdi != AF_UNIX || ((uint32_t)r->rsi & SOCK_TYPE_MASK) != SOCK_STREAM ||
@@ -320,22 +315,9 @@ int64_t sys_socketpair(struct regs *r)
 	    load_relaxed(&f->table.estranged))
 		return dispatch_delegate(r);
 	mutex_lock(&f->mutex);
-	t->slot->calls++;           /* it was delegated, for who counts */
-	ret = slot_call(t->slot, OTR_CALL_SOCKETPAIR, (uint64_t[6]){ flags });
-	if (ret >= 0) {
-		uint64_t sizes = load_relaxed(&t->slot->shared->arg[1]);
-
-		fd[0] = (uint32_t)ret & INT32_MAX;
-		fd[1] = (uint32_t)(ret >> 32) & INT32_MAX;
-		ret = 0;
-		if (user_write(r->r10, fd, sizeof(fd))) {
-			for (uint32_t i = 0; i < 2; i++)
-				slot_call_always(t->slot, NR_CLOSE, (uint64_t[6]){ fd[i] });
-			ret = -EFAULT;
-		} else {
-			localise(t, fd, flags, sizes);
-		}
-	}
+	ret = local_make_two(OTR_CALL_SOCKETPAIR, flags, r->r10, fd, &sizes);
+	if (!ret)
+		localise(current_thread(), fd, flags, sizes);
 	mutex_unlock(&f->mutex);
 	return ret;
 }

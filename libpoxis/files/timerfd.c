@@ -174,13 +174,7 @@ static int64_t timerfd_read(struct local_end *e, struct user_memory *to)
 	spin_unlock(&f->local.lock);
 	if (again)
 		run(f);
-	if (ret)
-		return ret;
-	/* As Linux: what cannot be told is lost. */
-	if (user_write(to->v->base, &n, sizeof(n)))
-		return -EFAULT;
-	to->left -= sizeof(n);
-	return sizeof(n);
+	return ret ? ret : user_memory_tell(to, n);
 }
 
 static int64_t timerfd_write(struct local_end *e, struct user_memory *from, bool *broken)

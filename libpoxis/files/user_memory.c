@@ -69,3 +69,11 @@ int user_memory_read(struct user_memory *m, char *to, uint64_t bytes)
 	}
 	return 0;
 }
+
+int64_t user_memory_tell(struct user_memory *m, uint64_t number)
+{
+	if (user_write(m->v->base, &number, sizeof(number)))
+		return -EFAULT;
+	m->left -= sizeof(number);
+	return sizeof(number);
+}
