@@ -12,6 +12,7 @@
 #define TIMER_BUDGET 256u /* timers a poll, so that a burst of them cannot starve the NIC */
 #define PMTU_LIMIT 1024u
 #define PREFETCH_FLOWS 256u /* with fewer, connections are in the cache anyway */
+#define PREFETCH_AHEAD 8u   /* frames: memory is fetched while others are processed, and not more than the cache holds (6 to 12 are as good) */
 
 struct net_stack *net_stack_create(const struct net_config *config)
 {
@@ -114,6 +115,7 @@ void net_stack_destroy(struct net_stack *ns)
 static inline __attribute__((always_inline)) unsigned receive(struct net_stack *ns)
 {
     struct pbuf *frames[NET_BURST], *pb;
+    const struct tcp_pcb *ahead[NET_BURST];
     unsigned done = 0;
     for (struct net_iface *i = ns->nics; i; i = i->next_nic) {
         unsigned n = i->nic->ops->rx_burst(i->nic, frames, NET_BURST);
@@ -122,11 +124,18 @@ static inline __attribute__((always_inline)) unsigned receive(struct net_stack *
             n = tcp_shed_syns(ns, frames, n);
         if (n > 1)
             n = gro_merge(i, frames, n);
-        if (n > 1 && ns->flows.count >= PREFETCH_FLOWS)
-            tcp_prefetch(ns, frames, n);
-        for (unsigned k = 0; k < n; k++)
+        bool cold = n > 1 && ns->flows.count >= PREFETCH_FLOWS;
+        if (cold) {
+            tcp_prefetch(ns, frames, n, ahead);
+            for (unsigned k = 0; k < n && k < PREFETCH_AHEAD; k++)
+                tcp_prefetch_rest(ahead[k]);
+        }
+        for (unsigned k = 0; k < n; k++) {
+            if (cold && k + PREFETCH_AHEAD < n)
+                tcp_prefetch_rest(ahead[k + PREFETCH_AHEAD]);
             if (!tcp_fast_input(i, frames[k]))
                 eth_input(i, frames[k]);
+        }
     }
     for (unsigned n = ns->loop_queue.count; n && (pb = pbuf_queue_pop(&ns->loop_queue)); n--, done++) {
         ns->loopback->counters.rx_frames++;

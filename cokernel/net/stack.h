@@ -174,8 +174,11 @@ void tcp_input(struct net_stack *ns, struct net_rx *rx);
 bool tcp_fast_input(struct net_iface *iface, struct pbuf *pb);
 /* During a flood: drops those SYNs of a burst that would be too many, before anything is spent on them. Returns how many frames remain. */
 unsigned tcp_shed_syns(struct net_stack *ns, struct pbuf **frames, unsigned count);
-/* Whole frames of a burst that tcp_input() will see soon. */
-void tcp_prefetch(struct net_stack *ns, struct pbuf **frames, unsigned count);
+/* Looks up the connections of a burst of whole frames ahead: ahead[k] is that of frames[k], NULL if it has none that is plain to see.
+ * By the time its frame is processed, a connection may be gone: what is there is for tcp_prefetch_rest() alone. */
+void tcp_prefetch(struct net_stack *ns, struct pbuf **frames, unsigned count, const struct tcp_pcb *ahead[NET_BURST]);
+/* Asks for what a message touches of a connection beyond what tcp_prefetch() has asked for. pcb may be gone, or NULL. */
+void tcp_prefetch_rest(const struct tcp_pcb *pcb);
 
 /* Sends a layer-4 packet; pb has headroom. Takes it over whatever happens. 0 or -NET_E... */
 int ip_output(struct net_stack *ns, struct net_path *path, const struct net_tx *tx, struct pbuf *pb);

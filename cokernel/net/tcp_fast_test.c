@@ -199,6 +199,40 @@ static void bursts_of_many_connections_are_the_same(void **state)
     end();
 }
 
+/* Among so many connections that a burst is looked up ahead. */
+static void a_burst_may_end_connections_that_it_has_data_for(void **state)
+{
+    enum { MANY = 300, ENDED = 12, OTHERS = 6 };
+    struct tcp_pcb *pcbs[MANY] = { NULL };
+    uint32_t ack[MANY];
+    struct kit_seg s;
+    kit_setup(&fast);
+    for (unsigned n = 0; n < MANY; n++) {
+        uint16_t port = (uint16_t)(1000 + n);
+        kit_send(&fast, (struct kit_seg){ .sport = port, .flags = TCP_SYN, .seq = 99, .wnd = 65535, .mss = 1460, .ts = true, .tsval = 1 });
+        assert_int_equal(kit_last(&fast, &s), 1);
+        ack[n] = s.seq + 1;
+        kit_send(&fast, (struct kit_seg){ .sport = port, .flags = TCP_ACK, .seq = 100, .ack = ack[n], .wnd = 65535, .ts = true, .tsval = 2 });
+        if (n < MANY - ENDED) /* those that nobody has accepted are gone as soon as they are reset */
+            assert_non_null(pcbs[n] = tcp_accept(fast.listener));
+    }
+    assert_int_equal(fast.ns->tcp_pcbs.in_use, MANY);
+    fast.hold = true;
+    for (unsigned n = MANY - ENDED; n < MANY; n++)
+        kit_send(&fast, (struct kit_seg){ .sport = (uint16_t)(1000 + n), .flags = TCP_RST, .seq = 100 });
+    for (unsigned n = MANY - ENDED - OTHERS; n < MANY; n++)
+        kit_send(&fast, (struct kit_seg){ .sport = (uint16_t)(1000 + n), .flags = TCP_ACK, .seq = 100, .ack = ack[n], .wnd = 65535, .len = 5, .data = (const uint8_t *)"hello",
+                                          .ts = true, .tsval = 3 });
+    kit_run(&fast);
+    assert_int_equal(fast.ns->tcp_pcbs.in_use, MANY - ENDED);
+    assert_int_equal(fast.ns->counters.tcp_rst_out, ENDED);
+    for (unsigned n = 0; n < MANY - ENDED; n++) {
+        assert_int_equal(tcp_readable_bytes(pcbs[n]), n < MANY - ENDED - OTHERS ? 0 : 5);
+        tcp_abort(pcbs[n]);
+    }
+    kit_teardown(&fast);
+}
+
 /* The frames that open and close a connection, each met by what it is met by in life. */
 enum phase { OPEN, HANDSHAKE, FIN, LAST, AGAIN, PHASES };
 #define CONTROL_MOST (TCP_AT + TCP_HEADER_BYTES + 20)
@@ -333,6 +367,7 @@ int main(void)
         cmocka_unit_test(a_changed_bit_means_what_it_means_to_the_layers),
         cmocka_unit_test(any_length_means_what_it_means_to_the_layers),
         cmocka_unit_test(bursts_of_many_connections_are_the_same),
+        cmocka_unit_test(a_burst_may_end_connections_that_it_has_data_for),
         cmocka_unit_test(what_opens_and_closes_does_so),
         cmocka_unit_test(opening_and_closing_are_the_same_bit_by_bit),
     };

@@ -85,12 +85,6 @@ void tcp_dispatch(struct net_stack *ns, struct tcp_in *in, const struct net_flow
     tcp_reset_for(ns, key, in);
 }
 
-static void prefetch_lines(const void *p, size_t bytes)
-{
-    for (size_t at = 0; at < bytes; at += 64)
-        __builtin_prefetch((const char *)p + at);
-}
-
 /* The flow's hash if this is a plain TCP segment over IPv4: everything is checked again later. */
 static bool hash_ahead(struct net_stack *ns, struct pbuf *pb)
 {
@@ -108,25 +102,27 @@ static bool hash_ahead(struct net_stack *ns, struct pbuf *pb)
 }
 
 /* With many connections each segment finds its own cold. So a burst is looked up ahead, in steps each of which asks
- * for the cache lines that the next one reads. */
-void tcp_prefetch(struct net_stack *ns, struct pbuf **frames, unsigned count)
+ * for the cache lines that the next one reads; the rest of a connection is asked for some frames before its own. */
+void tcp_prefetch(struct net_stack *ns, struct pbuf **frames, unsigned count, const struct tcp_pcb *found[NET_BURST])
 {
-    struct { struct net_flow *flow; uint32_t hash; } ahead[NET_BURST];
-    struct tcp_pcb *pcbs[NET_BURST];
-    unsigned hashed = 0, pending = 0, found = 0;
-    for (unsigned k = 0; k < count; k++)
+    struct { struct net_flow *flow; uint32_t hash; unsigned frame; } ahead[NET_BURST];
+    unsigned hashed = 0, pending = 0;
+    for (unsigned k = 0; k < count; k++) {
+        found[k] = NULL;
         if (hash_ahead(ns, frames[k])) {
+            ahead[hashed].frame = k;
             ahead[hashed].hash = frames[k]->seq;
             __builtin_prefetch(net_flow_bucket(&ns->flows, ahead[hashed++].hash));
         }
+    }
     for (unsigned k = 0; k < hashed; k++) {
         // cppcheck-suppress uninitvar ; hashed says how many are set
         struct net_flow *f = *net_flow_bucket(&ns->flows, ahead[k].hash);
         if (!f)
             continue;
         __builtin_prefetch(f);
-        ahead[pending].flow = f;
-        ahead[pending++].hash = ahead[k].hash;
+        ahead[pending] = ahead[k];
+        ahead[pending++].flow = f;
     }
     while (pending) { /* along the chains, all of them by a step */
         unsigned still = 0;
@@ -134,23 +130,25 @@ void tcp_prefetch(struct net_stack *ns, struct pbuf **frames, unsigned count)
             struct net_flow *f = ahead[k].flow;
             if (f->hash == ahead[k].hash) {
                 if (f->kind == FLOW_TCP) {
-                    pcbs[found] = net_container_of(f, struct tcp_pcb, flow);
-                    prefetch_lines(pcbs[found++], TCP_PCB_HOT_BYTES);
+                    const struct tcp_pcb *pcb = found[ahead[k].frame] = net_container_of(f, struct tcp_pcb, flow);
+                    __builtin_prefetch(pcb->rtx_head);
+                    __builtin_prefetch(pcb->snd_head);
                 }
             } else if ((f = f->next)) {
                 __builtin_prefetch(f);
-                ahead[still].flow = f;
-                ahead[still++].hash = ahead[k].hash;
+                ahead[still] = ahead[k];
+                ahead[still++].flow = f;
             }
         }
         pending = still;
     }
-    for (unsigned k = 0; k < found; k++) {
-        if (pcbs[k]->rtx_head)
-            prefetch_lines(pcbs[k]->rtx_head, sizeof(struct tcp_seg));
-        if (pcbs[k]->snd_head)
-            __builtin_prefetch(pcbs[k]->snd_head);
-    }
+}
+
+void tcp_prefetch_rest(const struct tcp_pcb *pcb)
+{
+    if (pcb)
+        for (size_t at = 64; at < TCP_PCB_HOT_BYTES; at += 64)
+            __builtin_prefetch((const char *)pcb + at);
 }
 
 static void refill_syns(struct net_stack *ns)

@@ -170,8 +170,10 @@ struct tcp_opts { /* settable; inherited from the listener */
  * what loss, urgency, age or a user's question needs stands behind. */
 struct tcp_pcb {
     struct net_endpoint ep;       /* first: the public handle */
-    struct net_stack *ns;
+    struct tcp_seg *rtx_head;     /* these two in the line by which a flow is known: tcp_prefetch() follows them */
+    struct pbuf *snd_head;        /* queued bytes by sequence, linked by pbuf.link, to snd_tail */
     struct net_flow flow;
+    struct net_stack *ns;
 
     uint8_t state;
     uint8_t rtx_mode;
@@ -226,9 +228,9 @@ struct tcp_pcb {
     struct net_path path;
 
     /* ---- sending ---- */
-    struct pbuf *snd_head, *snd_tail; /* queued bytes by sequence, linked by pbuf.link */
+    struct pbuf *snd_tail;
     struct pbuf *snd_cursor;          /* part that holds snd_nxt; NULL: none sent yet or all sent */
-    struct tcp_seg *rtx_head, *rtx_tail, *time_head, *time_tail;
+    struct tcp_seg *rtx_tail, *time_head, *time_tail;
     struct tcp_seg *lost_hint;        /* no LOST one before it */
     struct tcp_seg *sack_hint;        /* last one marked SACKED */
     uint32_t snd_true;                /* memory that the queue pins */
@@ -294,6 +296,7 @@ struct tcp_pcb {
     struct tcp_pcb *all_next, **all_pprev;
 };
 #define TCP_PCB_HOT_BYTES offsetof(struct tcp_pcb, opts.keepalive)
+_Static_assert(offsetof(struct tcp_pcb, flow.key) == 64, "the line of which tcp_prefetch() reads");
 _Static_assert(TCP_PCB_HOT_BYTES <= 576, "nine cache lines; each more costs a message among very many connections 6 ns");
 
 struct tcp_listener {
