@@ -71,7 +71,7 @@ int net_slab_grow(struct net_slab *slab)
             return -NET_ENOMEM;
         n = net_min(n, slab->limit - slab->in_use);
     }
-    struct net_slab_chunk *c = net_mem_alloc(slab->mem, slab->chunk_bytes);
+    struct net_slab_chunk *c = net_slab_may_grow(slab) ? net_mem_alloc(slab->mem, slab->chunk_bytes) : NULL;
     if (!c)
         return -NET_ENOMEM;
     c->next = slab->chunks;

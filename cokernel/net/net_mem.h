@@ -4,8 +4,13 @@
  * allocator in chunks, is cut into objects of one size, and recycles through
  * a free list, so the fast path takes and returns an object in a few
  * instructions. Chunks go back when the instance goes. All chunks count
- * against one limit; above three quarters of it the instance is under
- * pressure and sheds load (new connections by cookie, smaller windows).
+ * against one limit. What is in use, as a share of it, says what gives:
+ *
+ *   3/4    pressed: new connections by cookie, smaller windows, one message at a time in the send queue, small
+ *          messages in small buffers, nothing out of order is kept; who lets us wait for five timeouts is reset
+ *   13/16  tight: who lets us wait for three is
+ *   14/16  short: no new connections
+ *   15/16  full: nothing is queued, for sending or for reading; the rest is for packets on their way
  */
 #ifndef NET_MEM_H
 #define NET_MEM_H
@@ -35,6 +40,7 @@ struct net_slab {
     uint32_t free_count;
     uint32_t limit;        /* objects; 0 is none */
     uint32_t chunk_bytes;
+    bool for_packets;      /* may take the last sixteenth */
     struct net_slab_chunk *chunks;
     struct net_mem *mem;
     struct net_slab *mem_next;
@@ -43,6 +49,12 @@ struct net_slab {
 void net_slab_init(struct net_slab *slab, struct net_mem *mem, uint32_t object_bytes, uint32_t chunk_bytes, uint32_t limit);
 /* Returns all chunks; objects still in use die with them. */
 void net_slab_fini(struct net_slab *slab);
+/* Whether the limit leaves room for another chunk. */
+static inline bool net_slab_may_grow(const struct net_slab *slab)
+{
+    const struct net_mem *mem = slab->mem;
+    return mem->used_bytes + slab->chunk_bytes <= (slab->for_packets ? mem->limit_bytes : mem->limit_bytes / 16 * 15);
+}
 /* 0 or -NET_ENOMEM. */
 int net_slab_grow(struct net_slab *slab);
 
@@ -71,10 +83,14 @@ static inline void net_slab_put(struct net_slab *slab, void *object)
 /* Bytes in objects that are in use: chunks stay, but what lies in free lists can be handed out again. */
 uint64_t net_mem_live_bytes(const struct net_mem *mem);
 
-static inline bool net_mem_pressed(const struct net_mem *mem)
+static inline bool net_mem_above(const struct net_mem *mem, unsigned sixteenths)
 {
-    uint64_t most = mem->limit_bytes / 4 * 3;
+    uint64_t most = mem->limit_bytes / 16 * sixteenths;
     return net_unlikely(mem->used_bytes > most) && net_mem_live_bytes(mem) > most;
 }
+static inline bool net_mem_pressed(const struct net_mem *mem) { return net_mem_above(mem, 12); }
+static inline bool net_mem_tight(const struct net_mem *mem) { return net_mem_above(mem, 13); }
+static inline bool net_mem_short(const struct net_mem *mem) { return net_mem_above(mem, 14); }
+static inline bool net_mem_full(const struct net_mem *mem) { return net_mem_above(mem, 15); }
 
 #endif

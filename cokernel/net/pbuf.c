@@ -8,6 +8,7 @@ void pbuf_pools_init(struct pbuf_pools *pools, struct net_mem *mem)
     net_slab_init(&pools->small, mem, PBUF_SMALL_BYTES, PBUF_CHUNK_BYTES, 0);
     net_slab_init(&pools->medium, mem, PBUF_MEDIUM_BYTES, PBUF_CHUNK_BYTES, 0);
     net_slab_init(&pools->large, mem, PBUF_LARGE_BYTES, PBUF_CHUNK_BYTES, 0);
+    pools->small.for_packets = pools->medium.for_packets = pools->large.for_packets = true;
 }
 
 void pbuf_pools_fini(struct pbuf_pools *pools)
@@ -251,6 +252,23 @@ uint32_t pbuf_true_bytes_slow(const struct pbuf *pb)
         bytes += own;
     }
     return bytes;
+}
+
+struct pbuf *pbuf_shrink(struct pbuf *pb)
+{
+    uint32_t n = pb->total;
+    bool small = n <= PBUF_SMALL_BYTES - PBUF_DESC_BYTES;
+    if (n > PBUF_MEDIUM_BYTES - PBUF_DESC_BYTES || pbuf_true_bytes(pb) <= (small ? PBUF_SMALL_BYTES : PBUF_MEDIUM_BYTES))
+        return pb;
+    struct pbuf *copy = small ? pbuf_alloc_small(pb->pools, 0) : pbuf_alloc_medium(pb->pools, 0);
+    if (!copy)
+        return pb;
+    pbuf_copy_out(pb, 0, pbuf_extend(copy, n), n);
+    copy->flags = pb->flags;
+    copy->seq = pb->seq;
+    copy->iface = pb->iface;
+    pbuf_put(pb);
+    return copy;
 }
 
 void pbuf_queue_flush(struct pbuf_queue *q)

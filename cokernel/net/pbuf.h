@@ -151,6 +151,8 @@ static inline void pbuf_trim(struct pbuf *pb, uint32_t total)
 /* Drops bytes from the front of a chain whatever its parts; the head may be
  * replaced. Needs an exclusive packet. Returns the new head (never NULL). */
 struct pbuf *pbuf_advance(struct pbuf *pb, uint32_t n);
+/* The same bytes in a buffer of the size that they need, if that pins less memory and can be had; else pb itself. */
+struct pbuf *pbuf_shrink(struct pbuf *pb);
 uint32_t pbuf_true_bytes_slow(const struct pbuf *pb);
 /* Bytes of memory that the packet pins. */
 static inline uint32_t pbuf_true_bytes(const struct pbuf *pb)

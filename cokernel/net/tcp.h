@@ -4,6 +4,11 @@
  * stays valid until tcp_close() or tcp_abort(), whatever the network does;
  * after NET_EV_CLOSED it only answers tcp_info() and hands out what was
  * received. Both begin with struct net_endpoint.
+ *
+ * An instance of which 3/4 of the memory is in use resets connections whose peers acknowledge nothing, or keep
+ * their window shut, for some timeouts (error NET_ENOBUFS); of which 7/8 is, takes no new ones (tcp_connect():
+ * -NET_ENOMEM; a SYN: no answer); of which 15/16 is, queues nothing more (-NET_ENOBUFS, or -NET_EAGAIN where an
+ * acknowledgement that is awaited will bring NET_EV_WRITABLE).
  */
 #ifndef NET_TCP_H
 #define NET_TCP_H

@@ -117,7 +117,7 @@ bool tcp_predict(struct tcp_pcb *pcb, const struct tcp_in *in)
         in->has_ts != pcb->ts_ok || (in->has_ts && seq_lt(in->tsval, pcb->ts_recent)))
         return false;
     if (in->len) {
-        if (pcb->rcv_true > pcb->opts.rcvbuf || pcb->user_gone) /* memory wants a closer look; or nobody will ever read it */
+        if (pcb->rcv_true > pcb->opts.rcvbuf || pcb->user_gone || net_mem_pressed(&ns->mem)) /* memory wants a closer look; or nobody will ever read it */
             return false;
     } else if (!acked && pcb->rtx_head) { /* a duplicate, or a window update */
         return false;

@@ -362,6 +362,11 @@ struct tcp_out {
 void tcp_init(struct net_stack *ns);
 void tcp_fini(struct net_stack *ns);
 void tcp_opts_default(struct tcp_opts *opts);
+/* Whether memory allows another connection. */
+static inline bool tcp_pcb_room(const struct net_stack *ns)
+{
+    return !net_mem_short(&ns->mem) && (net_likely(ns->tcp_pcbs.free != NULL) || net_slab_may_grow(&ns->tcp_pcbs));
+}
 struct tcp_pcb *tcp_pcb_new(struct net_stack *ns, const struct net_flow_key *key, const struct tcp_opts *opts);
 void tcp_pcb_insert(struct tcp_pcb *pcb);
 /* Drops queues, timers and table entry, but not the handle. */

@@ -245,6 +245,10 @@ void tcp_listen_input(struct tcp_listener *l, struct tcp_in *in, const struct ne
         ns->counters.tcp_listen_overflow++;
         return; /* the peer's retransmission asks again */
     }
+    if (net_unlikely(!tcp_pcb_room(ns))) { /* as well: nothing would come of the handshake */
+        ns->counters.memory_refused++;
+        return;
+    }
     bool fo_cookie = false;
     if (net_unlikely(in->has_fo) && l->opts.fastopen) {
         struct tcp_handshake hs;

@@ -9,6 +9,7 @@ void tcp_init(struct net_stack *ns)
 {
     net_slab_init(&ns->tcp_pcbs, &ns->mem, (sizeof(struct tcp_pcb) + 63) & ~63u, CHUNK_BYTES, 0); /* on cache lines of its own */
     net_slab_init(&ns->tcp_segs, &ns->mem, sizeof(struct tcp_seg), CHUNK_BYTES, 0);
+    ns->tcp_segs.for_packets = true;
     net_slab_init(&ns->tcp_syns, &ns->mem, sizeof(struct tcp_synreq), CHUNK_BYTES, 0);
     net_slab_init(&ns->tcp_timewaits, &ns->mem, sizeof(struct tcp_timewait), CHUNK_BYTES, 0);
     net_slab_init(&ns->tcp_islands, &ns->mem, sizeof(struct tcp_island), CHUNK_BYTES, 0);
@@ -55,7 +56,7 @@ void tcp_opts_default(struct tcp_opts *o)
 
 struct tcp_pcb *tcp_pcb_new(struct net_stack *ns, const struct net_flow_key *key, const struct tcp_opts *opts)
 {
-    struct tcp_pcb *pcb = net_slab_get(&ns->tcp_pcbs);
+    struct tcp_pcb *pcb = tcp_pcb_room(ns) ? net_slab_get(&ns->tcp_pcbs) : NULL;
     if (!pcb) {
         ns->counters.memory_refused++;
         return NULL;

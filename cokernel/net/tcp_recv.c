@@ -5,6 +5,8 @@
 /* Small segments are copied behind each other, so that they do not pin a buffer each; larger ones are worth theirs. */
 #define MERGE_BYTES (PBUF_LARGE_BYTES / 2)
 
+#define PRESSED_SEGMENTS 4u
+
 void tcp_rcv_init(struct tcp_pcb *pcb) { pcb->rcv_mss = net_min(pcb->adv_mss, TCP_MSS_DEFAULT4); }
 
 static void island_free(struct tcp_pcb *pcb, struct tcp_island *i)
@@ -320,13 +322,17 @@ void tcp_data_input(struct tcp_pcb *pcb, struct tcp_in *in)
         if (net_unlikely(pcb->rcv_true > true_limit(pcb)))
             while (pcb->rcv_true > true_limit(pcb) && prune(pcb, seq))
                 ;
-        if (net_unlikely(pcb->rcv_true > true_limit(pcb) || (net_mem_pressed(&ns->mem) && pcb->rcv_true > pcb->opts.rcvbuf))) {
+        bool pressed = net_mem_pressed(&ns->mem);
+        if (net_unlikely(pcb->rcv_true > true_limit(pcb) ||
+                         (pressed && (pcb->rcv_true > pcb->opts.rcvbuf || seq != pcb->rcv_nxt || net_mem_full(&ns->mem))))) {
             ns->counters.memory_refused++;
             pcb->ack_now = 1;
             tcp_mark_dirty(pcb);
             pbuf_put(pb);
             return;
         }
+        if (net_unlikely(pressed))
+            pb = pbuf_shrink(pb);
         if (len > pcb->rcv_mss)
             pcb->rcv_mss = net_min(len, pcb->adv_mss);
         if (net_likely(seq == pcb->rcv_nxt)) {
@@ -355,8 +361,11 @@ uint16_t tcp_window_field(struct tcp_pcb *pcb, bool syn)
     uint32_t space = pcb->opts.rcvbuf > pcb->rcv_bytes ? pcb->opts.rcvbuf - pcb->rcv_bytes : 0;
     uint32_t edge = pcb->rcv_nxt + space, step = net_min(pcb->rcv_mss, pcb->opts.rcvbuf / 2);
     unsigned scale = syn ? 0 : pcb->rcv_wscale;
-    if (net_unlikely(net_mem_pressed(&pcb->ns->mem)) && !syn)
-        edge = pcb->rcv_adv;
+    if (net_unlikely(net_mem_pressed(&pcb->ns->mem)) && !syn) {
+        /* A few segments for whoever reads what comes, so that it goes on; nothing more for others. */
+        uint32_t few = pcb->rcv_nxt + net_min(space, PRESSED_SEGMENTS * pcb->rcv_mss);
+        edge = pcb->rcv_bytes || net_mem_full(&pcb->ns->mem) ? pcb->rcv_adv : seq_max(few, pcb->rcv_adv);
+    }
     /* RFC 9293 3.8.6.2.2: no small steps; 3.8.6: the right edge never moves left. */
     if (seq_lt(edge, pcb->rcv_adv + step))
         edge = pcb->rcv_adv;

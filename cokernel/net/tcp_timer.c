@@ -6,6 +6,9 @@
  */
 #include "cokernel/net/tcp_internal.h"
 
+#define GIVE_WAY_BACKOFF 4u       /* timeouts before this one; some 6 s */
+#define GIVE_WAY_BACKOFF_TIGHT 2u /* 1.4 s */
+
 void tcp_timer_arm(struct tcp_pcb *pcb, uint64_t at_ns)
 {
     net_timer_arm(&pcb->ns->wheel, &pcb->timer, at_ns);
@@ -53,12 +56,31 @@ static bool give_up(const struct tcp_pcb *pcb, unsigned tries)
     return tries >= TCP_RETRIES;
 }
 
+/* Memory is short, and this peer lets us wait: timers find nothing acknowledged, or the window shut. */
+static bool must_give_way(const struct tcp_pcb *pcb)
+{
+    const struct net_mem *mem = &pcb->ns->mem;
+    return net_unlikely(pcb->backoff >= GIVE_WAY_BACKOFF_TIGHT) && net_mem_pressed(mem) && pcb->state != TCP_SYN_SENT &&
+           (pcb->backoff >= GIVE_WAY_BACKOFF || net_mem_tight(mem));
+}
+
+static void give_way(struct tcp_pcb *pcb)
+{
+    pcb->ns->counters.tcp_aborted_memory++;
+    tcp_send_reset(pcb);
+    tcp_pcb_done(pcb, NET_ENOBUFS);
+}
+
 /* These return false once the connection is gone. */
 static bool rto(struct tcp_pcb *pcb)
 {
     if (!pcb->rtx_head) {
         tcp_rearm_rtx(pcb);
         return true;
+    }
+    if (must_give_way(pcb)) {
+        give_way(pcb);
+        return false;
     }
     if (give_up(pcb, pcb->retries)) {
         pcb->ns->counters.tcp_timeouts++;
@@ -85,6 +107,10 @@ static bool rto(struct tcp_pcb *pcb)
 
 static bool persist(struct tcp_pcb *pcb)
 {
+    if (must_give_way(pcb)) {
+        give_way(pcb);
+        return false;
+    }
     if (pcb->user_gone && pcb->backoff >= TCP_ORPHAN_PROBES) {
         pcb->ns->counters.tcp_timeouts++;
         tcp_send_reset(pcb);

@@ -78,6 +78,10 @@ static int check_send(struct tcp_pcb *pcb)
         pcb->want_write = 1;
         return -NET_EAGAIN;
     }
+    if (net_unlikely(net_mem_full(&pcb->ns->mem))) { /* nothing is under way here whose acknowledgement would tell when to go on */
+        pcb->ns->counters.memory_refused++;
+        return -NET_ENOBUFS;
+    }
     return 0;
 }
 
@@ -131,9 +135,13 @@ int tcp_send(struct tcp_pcb *pcb, struct pbuf *data)
     data = own_parts(pcb, data);
     if (!data)
         return -NET_ENOBUFS;
+    bool pressed = net_mem_pressed(&pcb->ns->mem);
     while (data) {
         struct pbuf *next = data->next;
         data->next = NULL;
+        data->total = data->len;
+        if (net_unlikely(pressed)) /* whoever lets us wait for an acknowledgement should not hold much */
+            data = pbuf_shrink(data);
         data->flags = 0;
         if (data->len)
             enqueue_part(pcb, data);
@@ -150,6 +158,14 @@ uint32_t tcp_send_room(const struct tcp_pcb *pcb)
 {
     uint32_t queued = pcb->write_seq - pcb->snd_una;
     return pcb->state == TCP_CLOSED || pcb->fin_queued || queued >= pcb->opts.sndbuf ? 0 : pcb->opts.sndbuf - queued;
+}
+
+static struct pbuf *alloc_for(struct tcp_pcb *pcb, uint32_t len)
+{
+    struct net_stack *ns = pcb->ns;
+    if (net_likely(!net_mem_pressed(&ns->mem)) || len > PBUF_MEDIUM_BYTES - PBUF_DESC_BYTES)
+        return pbuf_alloc_large(&ns->pools, 0);
+    return len <= PBUF_SMALL_BYTES - PBUF_DESC_BYTES ? pbuf_alloc_small(&ns->pools, 0) : pbuf_alloc_medium(&ns->pools, 0);
 }
 
 int64_t tcp_write(struct tcp_pcb *pcb, const void *data, uint32_t len)
@@ -173,7 +189,7 @@ int64_t tcp_write(struct tcp_pcb *pcb, const void *data, uint32_t len)
             left -= n;
             continue;
         }
-        struct pbuf *pb = pbuf_alloc_large(&pcb->ns->pools, 0);
+        struct pbuf *pb = alloc_for(pcb, left);
         if (!pb) {
             pcb->want_write = 1;
             break;

@@ -24,3 +24,12 @@ instructions() {
     echo "$output"
     [ "$(sed -n 's/^half-open .* memory_bytes //p' <<<"$output")" -lt 100000000 ]
 }
+
+@test "net: 50,000 slow peers take bounded memory, and an ordinary connection goes on beside them" {
+    run "$netbench" ours slow 50000 52
+    echo "$output"
+    [ "$status" -eq 0 ] # the limit held, no frame was without a buffer, the last message was answered, and connecting works again
+    [[ "$output" =~ refused\ [1-9][0-9]*\ times ]]
+    [[ "$output" =~ after.*\ [1-9][0-9]*\ reset\ for\ memory ]]
+    [ "$(sed -n 's/.* slowest \(.*\) us$/\1/p' <<<"$output")" -lt 100000 ]
+}

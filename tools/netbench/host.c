@@ -7,6 +7,7 @@
 #include "tools/netbench/bench.h"
 
 uint64_t bench_now_ns = 1000000000;
+uint64_t bench_memory_bytes = 16ull << 30;
 const uint8_t bench_dut_mac[6] = { 2, 0, 0, 0, 0, 1 }, bench_peer_mac[6] = { 2, 0, 0, 0, 0, 2 };
 
 #define ARENA_BYTES (64ull << 20)

@@ -224,4 +224,4 @@ static uint64_t overhead_ticks(void)
     return ticks;
 }
 
-const struct bench_dut bench_linux = { "linux", init, prepare, work, due, collect, memory_bytes, overhead_ticks };
+const struct bench_dut bench_linux = { "linux", init, prepare, work, due, collect, memory_bytes, overhead_ticks, NULL };

@@ -147,4 +147,4 @@ static void collect(void (*take)(const uint8_t *, size_t))
 
 static uint64_t memory_bytes(void) { return mallinfo2().uordblks; }
 
-const struct bench_dut bench_lwip = { "lwip", init, prepare, work, due, collect, memory_bytes, NULL };
+const struct bench_dut bench_lwip = { "lwip", init, prepare, work, due, collect, memory_bytes, NULL, NULL };

@@ -5,6 +5,7 @@
  *   SCENARIO  recv, send (operations: full segments), send-acks (the same, each acknowledged alone), echo (64-byte round trips),
  *             connect (opened and closed), memory (connections, held idle), flood (as recv, and with
  *             each segment a SYN from an address that nobody has), half-open (SYNs alone: memory),
+ *             slow (OPERATIONS peers that acknowledge late or nothing, CONNECTIONS: MiB that the stack may use, STEP: ms that it goes on),
  *             share (time of an echo at 100 connections and at CONNECTIONS, in turns, medians; operations: of a round)
  *   STEP      nanoseconds of the link's clock for each step (20000; share: 2000), once all are connected: how soon a connection's turn comes; 0: real time
  * Prints operations done, time and TSC ticks inside the stack, frames each way. tools/netbench/report
@@ -85,6 +86,8 @@ static void take(const uint8_t *frame, size_t bytes)
 {
     static uint8_t cut[2048];
     frames_out++;
+    if (bench_slow_take(frame, bytes))
+        return;
     if (bytes <= 1514) {
         give_peer(frame, bytes);
         return;
@@ -278,6 +281,79 @@ static uint64_t run_half_open(uint64_t operations)
     return operations;
 }
 
+static void give_dut(const uint8_t *frame, size_t bytes)
+{
+    dut->prepare(frame, bytes);
+    frames_in++;
+}
+
+/* An ordinary connection beside many slow ones: a message whenever the last was answered. */
+struct ordinary { uint64_t sent, asked_ns, worst_ns; };
+
+static void ordinary_step(struct ordinary *o)
+{
+    if (received == o->sent * 64) {
+        o->worst_ns = o->sent ? net_max(o->worst_ns, bench_now_ns - o->asked_ns) : 0;
+        o->asked_ns = bench_now_ns;
+        o->sent++;
+        send_echo(conns[0]);
+    }
+    round_trip();
+}
+
+/* Slow peers come as fast as the stack takes SYNs, then time goes on for `after_ms`. Status 1 if a limit does not hold. */
+static int run_slow(unsigned count, uint64_t after_ms)
+{
+    enum { NEWCOMERS = 20 };
+    struct ordinary o = { 0 };
+    struct bench_report now, worst = { 0 };
+    uint64_t refusals = 0, used = 0, end;
+    struct tcp_pcb *newcomers[2 * NEWCOMERS];
+    unsigned asked = 0, connected_before, in = 0;
+    open_all(BENCH_ECHO, 1);
+    connected_before = connected;
+    bench_slow_init(count, give_dut);
+    for (unsigned k = 0; k < count; k++) {
+        bench_slow_open();
+        if (k % 4 != 3)
+            continue;
+        ordinary_step(&o);
+        used = net_max(used, dut->memory_bytes());
+        if (k / 4 % (count / 4 / NEWCOMERS + 1) == 0) {
+            newcomers[asked] = open_one(BENCH_ECHO, 1 + asked);
+            asked++;
+            dut->report(&now);
+            worst.live_bytes = net_max(worst.live_bytes, now.live_bytes);
+            worst.connections = net_max(worst.connections, now.connections);
+            refusals += now.connect_error == -NET_ENOMEM;
+        }
+    }
+    in = connected - connected_before;
+    dut->report(&now);
+    printf("slow: %u came: %llu answered, %llu connections of %llu accepted, %llu reset for memory, %llu things refused; %u of %u newcomers in\n", count,
+           (unsigned long long)bench_slow.answered, (unsigned long long)now.connections, (unsigned long long)now.accepted, (unsigned long long)now.shed,
+           (unsigned long long)now.refused, in, asked);
+    step_ns = NET_NS_PER_MS;
+    for (end = bench_now_ns + after_ms * NET_NS_PER_MS; bench_now_ns < end;) {
+        ordinary_step(&o);
+        used = net_max(used, dut->memory_bytes());
+    }
+    in = connected - connected_before;
+    for (unsigned k = 0; k < asked; k++)
+        if (newcomers[k]->state == TCP_ESTABLISHED)
+            tcp_close(newcomers[k]);
+    dut->report(&now);
+    bool answered = bench_now_ns - o.asked_ns < NET_NS_PER_S, bounded = used <= bench_memory_bytes;
+    printf("slow: after %llu ms more: %llu connections, %llu reset for memory, %llu messages acknowledged late; %u of %u newcomers in, connect() says %d\n",
+           (unsigned long long)after_ms, (unsigned long long)now.connections, (unsigned long long)now.shed, (unsigned long long)bench_slow.messages, in, asked,
+           now.connect_error);
+    printf("slow: limit %llu, most held %llu, most in use %llu by %llu connections, %llu frames found no buffer, connect() refused %llu times; ordinary connection: %llu echoes, "
+           "slowest %llu us\n", (unsigned long long)bench_memory_bytes, (unsigned long long)used, (unsigned long long)worst.live_bytes,
+           (unsigned long long)worst.connections, (unsigned long long)now.frames_lost, (unsigned long long)refusals, (unsigned long long)o.sent,
+           (unsigned long long)(o.worst_ns / 1000));
+    return answered && bounded && !now.frames_lost && !now.connect_error ? 0 : 1;
+}
+
 static uint64_t run_send(uint64_t operations, unsigned count)
 {
     open_all(BENCH_SOURCE, count);
@@ -413,7 +489,7 @@ static void init_both(void)
 int main(int argc, char **argv)
 {
     if (argc < 4) {
-        fprintf(stderr, "usage: netbench ours|ours-tso|lwip|linux recv|send|send-acks|echo|connect|memory|flood|half-open|share OPERATIONS [CONNECTIONS [STEP]]\n");
+        fprintf(stderr, "usage: netbench ours|ours-tso|lwip|linux recv|send|send-acks|echo|connect|memory|flood|half-open|slow|share OPERATIONS [CONNECTIONS [STEP]]\n");
         return 1;
     }
     uint64_t operations = strtoull(argv[3], NULL, 0), done;
@@ -431,6 +507,13 @@ int main(int argc, char **argv)
     }
     if (share)
         return run_share(init_both, operations, count);
+    if (strcmp(argv[2], "slow") == 0) {
+        uint64_t after_ms = argc > 5 ? step_ns : 30000;
+        bench_memory_bytes = (argc > 4 ? count : 1024ull) << 20;
+        step_ns = OPEN_STEP_NS;
+        init_both();
+        return run_slow((unsigned)operations, after_ms);
+    }
     init_both();
     if (strcmp(argv[2], "memory") == 0) {
         uint64_t before = dut->memory_bytes();

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "cokernel/net/stack.h"
-#include "cokernel/net/tcp.h"
+#include "cokernel/net/tcp_internal.h"
 #include "tools/netbench/host.h"
 
 #define QUEUE 32768u
@@ -15,6 +15,7 @@ static struct net_nic nic;
 static struct pbuf *rx[QUEUE], *tx[QUEUE];
 static unsigned rx_head, rx_tail, tx_count;
 static struct net_endpoint *listeners[3];
+static uint64_t frames_lost;
 
 static unsigned rx_burst(struct net_nic *n, struct pbuf **out, unsigned max)
 {
@@ -38,7 +39,7 @@ static const struct net_nic_ops ops = { .rx_burst = rx_burst, .tx_burst = tx_bur
 static void init(bool tso)
 {
     static const uint16_t ports[] = { BENCH_ECHO, BENCH_DISCARD, BENCH_SOURCE };
-    struct net_config c = { .env = &bench_env, .memory_bytes = 16ull << 30 };
+    struct net_config c = { .env = &bench_env, .memory_bytes = bench_memory_bytes };
     struct net_addr addr = net_addr_v4(BENCH_DUT_IP), any = net_addr_v4(0);
     int err;
     nic = (struct net_nic){ .ops = &ops, .mtu = 1500, .offloads = NIC_TX_CHAIN | (tso ? NIC_TX_TSO | NIC_TX_CSUM : 0) };
@@ -59,6 +60,10 @@ static void init(bool tso)
 static void prepare(const uint8_t *frame, size_t bytes)
 {
     struct pbuf *pb = pbuf_alloc_large(net_stack_pools(stack), 0);
+    if (!pb) {
+        frames_lost++;
+        return;
+    }
     memcpy(pbuf_extend(pb, (uint32_t)bytes), frame, bytes);
     rx[rx_tail++ % QUEUE] = pb;
 }
@@ -131,4 +136,16 @@ static void collect(void (*take)(const uint8_t *, size_t))
 
 static uint64_t memory_bytes(void) { return stack->mem.used_bytes; }
 
-const struct bench_dut bench_ours = { "outrigger", init, prepare, work, due, collect, memory_bytes, NULL };
+static void report(struct bench_report *r)
+{
+    struct tcp_connect how = { .remote = net_addr_v4(BENCH_PEER_IP), .remote_port = 1 };
+    *r = (struct bench_report){ .frames_lost = frames_lost, .live_bytes = net_mem_live_bytes(&stack->mem), .connections = stack->tcp_pcbs.in_use,
+                                .accepted = stack->counters.tcp_accepted, .shed = stack->counters.tcp_aborted_memory,
+                                .refused = stack->counters.memory_refused };
+    struct tcp_pcb *pcb = tcp_connect(stack, &how, &r->connect_error);
+    if (pcb)
+        tcp_abort(pcb);
+}
+
+const struct bench_dut bench_ours = { .name = "outrigger", .init = init, .prepare = prepare, .work = work, .due = due, .collect = collect,
+                                      .memory_bytes = memory_bytes, .report = report };
