@@ -92,7 +92,7 @@ OTR_ASSERT_AT(struct otr_slot, sig_pending, 72);
 #define OTR_CALL_CORE    (OTR_CALL_BASE + 17) /* the program dies: arg0 OTR_CORE_*, what the mailbox, as a
                                                page of abi/debug.h, has; arg1 the signal */
 #define OTR_CALL_RAISE   (OTR_CALL_BASE + 18) /* arg0 a signal for the program that the kernel sends, arg1
-                                               OTR_RAISE_* */
+                                               OTR_RAISE_*. Result: 0 */
 #define OTR_CALL_PIPE    (OTR_CALL_BASE + 19) /* arg0 flags of pipe2; result: the first descriptor, and << 32
                                                the second. arg1 on return: the inode, 0: the co-kernel must
                                                leave this pipe to Linux */
@@ -130,6 +130,9 @@ OTR_ASSERT_AT(struct otr_slot, sig_pending, 72);
 #define OTR_RAISE_THREAD  1u    /* this thread takes it */
 #define OTR_RAISE_SELF    2u    /* so it does, and Linux would name the program as the sender */
 #define OTR_RAISE_TIMER   3u    /* arg0 is a timer of timer_create instead, which expires now */
+#define OTR_RAISE_BACK    4u    /* as it was forwarded, to this thread: arg2 its code and, above 32 bits, errno,
+                                   arg3 to arg5 as sig_fields */
+#define OTR_RAISE_BACK_PROCESS 5u   /* the same, to any thread */
 #define OTR_CORE_BEGIN  0u  /* nothing yet; result 1: a core file is wanted */
 #define OTR_CORE_THREAD 1u  /* a struct otr_thread_state; the one that dies comes first */
 #define OTR_CORE_AREA   2u  /* a struct otr_core_areas, ascending */

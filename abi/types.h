@@ -21,7 +21,7 @@
 
 /* Version of everything in abi/. Any change of a layout or a meaning bumps it;
  * host module, co-kernel and command refuse a peer of another version. */
-#define OTR_ABI_VERSION 5u
+#define OTR_ABI_VERSION 6u
 
 #define OTR_PAGE_SIZE 4096u
 #define OTR_LINE_SIZE 64u

@@ -15,7 +15,6 @@
 #include "libpoxis/user.h"
 
 #define INT3 0xcc
-#define SIG_DFL 0
 #define SI_KERNEL 0x80
 #define MXCSR_AT 24u                /* in the legacy area (SDM 1, table 10-2) */
 #define XSAVE_BV 512u

@@ -111,12 +111,15 @@ int64_t dispatch_linux(struct thread *t, uint32_t nr, const uint64_t arg[6])
 	_Static_assert(ERESTART == OTR_AGAIN && ERESTART_ALWAYS == OTR_NOT_MADE, "the proxy's answers are ours");
 	int64_t ret;
 
+	if (unlikely(t->mask_behind))
+		signal_settle(t);
 	/* The count first: a signal that comes later is seen by the twin, which
 	 * answers -OTR_NOT_MADE, and -OTR_AGAIN where Linux would restart the call. */
 	t->slot->shared->sig_done = atomic_load(&t->slot->signals_taken);
-	if (unlikely(thread_interrupted(t)))
-		return -ERESTART_ALWAYS;
-	ret = slot_call(t->slot, nr, arg);
+	/* A sender here queues first and looks at this then: one of both sees the other. */
+	atomic_store(&t->in_linux, true);
+	ret = likely(!thread_interrupted(t)) ? slot_call(t->slot, nr, arg) : -ERESTART_ALWAYS;
+	atomic_store_explicit(&t->in_linux, false, memory_order_release);
 	return likely(ret != -OTR_NEED_FACTS) ? ret : facts_tell(t);
 }
 

@@ -154,7 +154,7 @@ int exec_load(struct thread *t, struct regs *r, bool first)
 	p->sp_start = e->sp;
 	p->mailbox->vdso = vdso_map(p->mm);
 	if (first) {
-		t->slot->twin_mask = t->sigmask = e->sigmask;
+		t->slot->twin_mask = t->slot->wanted_mask = t->sigmask = e->sigmask;
 		for (uint32_t i = 0; i < SIGNALS; i++)
 			p->action[i] = (struct signal_action){ .handler = e->ignored >> i & 1 };
 	}

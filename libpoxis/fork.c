@@ -311,6 +311,7 @@ static int64_t exec(struct regs *r, const uint64_t arg[6])
 	struct process *p = t->process;
 	int64_t err;
 
+	signal_settle(t);           /* what is blocked and pending stays so */
 	err = slot_call(t->slot, OTR_CALL_EXEC, arg);
 	if (err)
 		return err;

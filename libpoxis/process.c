@@ -300,6 +300,16 @@ struct slot *process_take_slot(struct process *p)
 	return s ? s : pop_slot(p, 0);
 }
 
+struct thread *process_find_thread(struct process *p, uint64_t tid)
+{
+	struct thread *t;
+
+	list_for_each(t, &p->threads, process_link)
+		if (t->tid == tid)
+			return t;
+	return NULL;
+}
+
 void process_leave_slot(struct process *p, struct slot *s, bool keep)
 {
 	/* The idle twin takes no signals. */
@@ -517,6 +527,8 @@ void process_work(struct thread *t, struct regs *r)
 		hold_here(t);
 	if (work & WORK_CPUTIMER)
 		cputimer_work(t);
+	if (work & WORK_MASK)
+		signal_settle(t);
 	/* Before a handler's frame: its sequence is over. */
 	if (work & (WORK_RSEQ | WORK_SIGNAL))
 		rseq_resume(t, r);

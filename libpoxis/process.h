@@ -66,6 +66,7 @@ struct process {
 	uint64_t lender_zaps;       /* vfork_zap_seq() */
 	struct signal_action action[SIGNALS];   /* under lock */
 	struct signal_action former[SIGNALS];   /* handlers that were taken away; lock */
+	uint64_t settling;          /* signals whose handlers are being taken away; lock */
 	_Atomic bool facts_busy;    /* a thread uses the mailbox's facts */
 	_Atomic uint32_t membarriers;   /* registered commands */
 	_Atomic uint32_t refused_reported[16];  /* bit: call number, reported once */
@@ -111,6 +112,8 @@ int process_evacuate_memory(paddr_t start, paddr_t end);
 /* A free slot with its twin, asking the proxy for more twins when there is
  * none; NULL when it cannot make any. */
 struct slot *process_take_slot(struct process *p);
+/* By its tid, NULL; the lock is held. */
+struct thread *process_find_thread(struct process *p, uint64_t tid);
 /* `keep`: the program may still know its tid. */
 void process_return_slot(struct process *p, struct slot *s, bool keep);
 /* The same for the calling thread's, which the twin is told to leave. */

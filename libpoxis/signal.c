@@ -13,8 +13,6 @@
 #include "libpoxis/slot.h"
 #include "libpoxis/user.h"
 
-#define SIG_DFL 0u
-#define SIG_IGN 1u
 #define SA_RESTART   0x10000000ul
 #define SA_NODEFER   0x40000000ul
 #define SA_RESETHAND 0x80000000ul
@@ -24,26 +22,20 @@
 /* Forwarded signals that a thread keeps; the twin holds back more. */
 #define SIGNALS_MOST 256u
 
-static uint64_t bit(int number)
-{
-	return 1ull << (number - 1);
-}
-
-static const uint64_t never_blocked = 1ull << (SIGKILL - 1) | 1ull << (SIGSTOP - 1);
-
 /* ---- Queues; process->lock held ---- */
 
-static struct signal *first_deliverable(struct thread *t)
+struct signal *signal_first(struct thread *t)
 {
 	struct signal *s;
 
 	list_for_each(s, &t->signals, link)
-		if (!(t->sigmask & bit(s->info.number)))
+		if (!(t->sigmask & signal_bit(s->info.number)))
 			return s;
 	return NULL;
 }
 
-static int queue(struct thread *t, const struct signal_info *info)
+/* *made: the new one, if it was none that is queued already. */
+static int queue(struct thread *t, const struct signal_info *info, struct signal **made)
 {
 	struct signal *s;
 
@@ -59,7 +51,9 @@ static int queue(struct thread *t, const struct signal_info *info)
 	s->info = *info;
 	list_push_back(&t->signals, &s->link);
 	t->signal_count++;
-	if (!(t->sigmask & bit(info->number)))
+	if (made)
+		*made = s;
+	if (!(t->sigmask & signal_bit(info->number)))
 		thread_notify(t, WORK_SIGNAL);
 	return 0;
 }
@@ -69,10 +63,10 @@ static struct thread *choose(struct process *p, struct thread *preferred, const 
 {
 	struct thread *t;
 
-	if (preferred && (info->code == SI_TKILL || !(preferred->sigmask & bit(info->number))))
+	if (preferred && (info->code == SI_TKILL || !(preferred->sigmask & signal_bit(info->number))))
 		return preferred;
 	list_for_each(t, &p->threads, process_link)
-		if (!(t->sigmask & bit(info->number)))
+		if (!(t->sigmask & signal_bit(info->number)))
 			return t;
 	return preferred ? preferred : list_empty(&p->threads) ? NULL :
 	       list_first(&p->threads, struct thread, process_link);
@@ -99,7 +93,10 @@ void signal_take(struct process *p, struct slot *s)
 	};
 	t = info.number > 0 && info.number <= (int)SIGNALS ? choose(p, s->caller, &info) : NULL;
 	/* What cannot be kept stays with the twin, which tries again. */
-	if (!t || !queue(t, &info)) {
+	if (!t || !queue(t, &info, NULL)) {
+		/* The program blocks it, the twin not yet: in Linux another thread may want it. */
+		if (t && info.code != SI_TKILL && t->slot->wanted_mask & signal_bit(info.number))
+			thread_notify(t, WORK_MASK);
 		atomic_fetch_add(&s->signals_taken, 1);
 		store_release(&o->sig_pending, 0u);
 	}
@@ -112,105 +109,6 @@ void signal_free_all(struct thread *t)
 
 	while ((l = list_pop_front(&t->signals)))
 		kmem_free(list_entry(l, struct signal, link));
-}
-
-/* ---- Masks ---- */
-
-/* Sets the current thread's mask here and, when it differs, the twin's. */
-static void set_mask(struct thread *t, uint64_t mask)
-{
-	struct process *p = t->process;
-
-	mask &= ~never_blocked;
-	spin_lock(&p->lock);
-	t->sigmask = mask;
-	/* One that came just before and is blocked now interrupts nothing. */
-	if (first_deliverable(t))
-		atomic_fetch_or(&t->work, WORK_SIGNAL);
-	else
-		atomic_fetch_and(&t->work, ~WORK_SIGNAL);
-	spin_unlock(&p->lock);
-	if (t->slot->twin_mask != mask && !slot_call(t->slot, OTR_CALL_SIGMASK, (uint64_t[6]){ mask }))
-		t->slot->twin_mask = mask;
-}
-
-void signal_start_thread(struct thread *t)
-{
-	set_mask(t, t->sigmask);
-}
-
-int64_t sys_rt_sigprocmask(struct regs *r)
-{
-	enum { SIG_BLOCK = 0, SIG_UNBLOCK = 1, SIG_SETMASK = 2 };
-	struct thread *t = current_thread();
-	uint64_t old = t->sigmask, set, new;
-
-	if (r->r10 != 8)
-		return -EINVAL;
-	if (r->rsi) {
-		if (user_read(&set, r->rsi, sizeof(set)))
-			return -EFAULT;
-		switch ((int)r->rdi) {
-		case SIG_BLOCK: new = old | set; break;
-		case SIG_UNBLOCK: new = old & ~set; break;
-		case SIG_SETMASK: new = set; break;
-		default: return -EINVAL;
-		}
-		set_mask(t, new);
-	}
-	return r->rdx && user_write(r->rdx, &old, sizeof(old)) ? -EFAULT : 0;
-}
-
-/* A call that waits with a mask of its own: Linux sets it for the twin, and here
- * it decides what may be delivered. The old one goes into the handler's frame. */
-int64_t signal_call_masked(struct regs *r, uaddr_t mask_at)
-{
-	struct thread *t = current_thread();
-	uint64_t mask;
-	int64_t ret;
-
-	if (!mask_at)
-		return dispatch_delegate(r);
-	if (user_read(&mask, mask_at, sizeof(mask)))
-		return -EFAULT;
-	spin_lock(&t->process->lock);
-	t->saved_mask = t->sigmask;
-	t->sigmask = mask & ~never_blocked;
-	if (first_deliverable(t))
-		atomic_fetch_or(&t->work, WORK_SIGNAL);
-	spin_unlock(&t->process->lock);
-	ret = dispatch_delegate(r);
-	spin_lock(&t->process->lock);
-	if (first_deliverable(t)) {
-		t->mask_saved = true;
-		if (signal_restarts(ret))
-			ret = -EINTR;
-	} else {
-		t->sigmask = t->saved_mask;
-	}
-	spin_unlock(&t->process->lock);
-	return ret;
-}
-
-void signal_mask_begin(struct thread *t, uint64_t mask)
-{
-	t->saved_mask = t->sigmask;
-	set_mask(t, mask);
-}
-
-bool signal_mask_end(struct thread *t)
-{
-	spin_lock(&t->process->lock);
-	t->mask_saved = first_deliverable(t);
-	spin_unlock(&t->process->lock);
-	if (!t->mask_saved)
-		set_mask(t, t->saved_mask);
-	return t->mask_saved;
-}
-
-int64_t sys_rt_sigsuspend(struct regs *r)
-{
-	return r->rsi == 8 ? signal_call_masked(r, r->rdi) : -EINVAL;
 }
 
 /* ---- Actions ---- */
@@ -233,8 +131,15 @@ int64_t sys_rt_sigaction(struct regs *r)
 	old = p->action[number - 1];
 	spin_unlock(&p->lock);
 	if (r->rsi) {
-		bool caught = new.handler != SIG_DFL && new.handler != SIG_IGN;
+		bool caught = new.handler > SIG_IGN;
 
+		/* What was caught and is blocked may not meet the new action in the twins. */
+		if (!caught) {
+			spin_lock(&p->lock);
+			p->settling |= signal_bit(number);
+			spin_unlock(&p->lock);
+			signal_settle_all(t, number);
+		}
 		/* A handler must be known here before Linux forwards to it, and
 		 * until Linux no longer does. */
 		if (caught) {
@@ -245,6 +150,7 @@ int64_t sys_rt_sigaction(struct regs *r)
 		err = slot_call(t->slot, OTR_CALL_SIGACTION, (uint64_t[6]){
 			(uint64_t)number, caught ? OTR_SIG_CATCH : new.handler, new.flags, new.mask });
 		spin_lock(&p->lock);
+		p->settling &= ~signal_bit(number);
 		p->action[number - 1] = err ? old : new;
 		/* What dumps core comes here without a handler, too. */
 		if (!err && new.handler == SIG_DFL && core_is_dumped(number))
@@ -297,27 +203,47 @@ int64_t sys_sigaltstack(struct regs *r)
 
 enum { SYS_GETUID = 102 };
 
-/* A signal of the thread to itself that it handles and does not block needs nothing of
- * Linux: nobody could see it pending. False: Linux must do it. */
-static bool raise_here(struct thread *t, int number)
+/* Fills in what the program itself sends as Linux would; false: it is not known. */
+static bool sender_known(struct thread *t)
+{
+	int64_t id;
+
+	if (likely(t->user_known))
+		return true;
+	id = slot_call(t->slot, SYS_GETUID, (uint64_t[6]){ 0 });
+	if (id < 0)
+		return false;
+	t->user = (uint32_t)id;
+	t->user_known = true;
+	return true;
+}
+
+/* A signal of a thread to one of its process that handles it needs nothing of Linux where the
+ * twin would forward it at once: nobody could see it pending. But a call there only Linux
+ * interrupts. False: Linux must do it. */
+static bool send_here(struct thread *t, uint64_t tid, int number)
 {
 	struct process *p = t->process;
 	struct signal_info info = { .number = number, .code = SI_TKILL };
+	struct signal *new = NULL;
+	struct thread *to;
 	bool done;
 
-	if (number < 1 || number >= SIGRTMIN || number == SIGKILL || number == SIGSTOP)
+	if (number < 1 || number >= SIGRTMIN || number == SIGKILL || number == SIGSTOP || !sender_known(t))
 		return false;
-	if (unlikely(!t->user_known)) {
-		int64_t id = slot_call(t->slot, SYS_GETUID, (uint64_t[6]){ 0 });
-
-		if (id < 0)
-			return false;
-		t->user = (uint32_t)id;
-		t->user_known = true;
-	}
 	info.fields[0] = t->pid | (uint64_t)t->user << 32;
 	spin_lock(&p->lock);
-	done = p->action[number - 1].handler > SIG_IGN && !(t->sigmask & bit(number)) && !queue(t, &info);
+	to = tid == t->tid ? t : process_find_thread(p, tid);
+	done = to && p->action[number - 1].handler > SIG_IGN &&
+	       !(to->sigmask & load_relaxed(&to->slot->twin_mask) & signal_bit(number)) && !queue(to, &info, &new);
+	if (done && unlikely(atomic_load(&to->in_linux))) {
+		done = !new;
+		if (new) {
+			list_remove(&new->link);
+			to->signal_count--;
+			kmem_free(new);
+		}
+	}
 	spin_unlock(&p->lock);
 	return done;
 }
@@ -326,15 +252,14 @@ int64_t sys_tkill(struct regs *r)
 {
 	struct thread *t = current_thread();
 
-	return (uint32_t)r->rdi == t->tid && raise_here(t, (int)r->rsi) ? 0 : dispatch_delegate(r);
+	return send_here(t, (uint32_t)r->rdi, (int)r->rsi) ? 0 : dispatch_delegate(r);
 }
 
 int64_t sys_tgkill(struct regs *r)
 {
 	struct thread *t = current_thread();
 
-	return (uint32_t)r->rdi == t->pid && (uint32_t)r->rsi == t->tid && raise_here(t, (int)r->rdx) ?
-	       0 : dispatch_delegate(r);
+	return (uint32_t)r->rdi == t->pid && send_here(t, (uint32_t)r->rsi, (int)r->rdx) ? 0 : dispatch_delegate(r);
 }
 
 /* ---- Faults ---- */
@@ -357,8 +282,8 @@ void signal_force(struct thread *t, struct regs *r, const struct signal_info *in
 	spin_lock(&p->lock);
 	handler = p->action[number - 1].handler;
 	/* As Linux: a fault that is ignored or blocked kills. */
-	handled = handler != SIG_DFL && handler != SIG_IGN && !(t->sigmask & bit(number)) &&
-		  !queue(t, info);
+	handled = handler != SIG_DFL && handler != SIG_IGN && !(t->sigmask & signal_bit(number)) &&
+		  !queue(t, info, NULL);
 	spin_unlock(&p->lock);
 	if (handled || thread_killed(t))
 		return;
@@ -396,7 +321,7 @@ void signal_deliver(struct thread *t, struct regs *r)
 		uint64_t mask;
 
 		spin_lock(&p->lock);
-		s = first_deliverable(t);
+		s = signal_first(t);
 		if (!s) {
 			atomic_fetch_and(&t->work, ~WORK_SIGNAL);
 			spin_unlock(&p->lock);
@@ -424,8 +349,8 @@ void signal_deliver(struct thread *t, struct regs *r)
 		mask = t->mask_saved ? t->saved_mask : t->sigmask;
 		t->mask_saved = false;
 		if (a.handler != SIG_DFL && a.handler != SIG_IGN) {
-			t->sigmask |= a.mask | (a.flags & SA_NODEFER ? 0 : bit(info.number));
-			t->sigmask &= ~never_blocked;
+			t->sigmask |= a.mask | (a.flags & SA_NODEFER ? 0 : signal_bit(info.number));
+			t->sigmask &= ~SIGNALS_UNBLOCKED;
 			if (a.flags & SA_RESETHAND)
 				p->action[info.number - 1].handler = p->former[info.number - 1].handler = SIG_DFL;
 		}
@@ -456,14 +381,16 @@ void signal_deliver(struct thread *t, struct regs *r)
 		/* Entry registers are the handler's: no second restart. The twin's
 		 * mask stays as it is: what it forwards meanwhile waits here. */
 		r->vector = 0x101;
-		if (a.flags & SA_RESETHAND)
+		if (a.flags & SA_RESETHAND) {
+			signal_settle_all(t, info.number);
 			slot_call(t->slot, OTR_CALL_SIGACTION, (uint64_t[6]){ (uint64_t)info.number, OTR_SIG_DEFAULT });
+		}
 	}
 	end_call(r, true);
 	/* A debugger took the signals for which a call with a mask of its own ended. */
 	if (unlikely(t->mask_saved)) {
 		t->mask_saved = false;
-		set_mask(t, t->saved_mask);
+		signal_set_mask(t, t->saved_mask);
 	}
 }
 
@@ -473,7 +400,7 @@ int64_t sys_rt_sigreturn(struct regs *r)
 	uint64_t mask = t->sigmask;
 	int err = sigframe_pop(t, r, &mask);
 
-	set_mask(t, mask);
+	signal_set_mask(t, mask);
 	if (err) {
 		signal_force(t, r, &no_frame);
 		return 0;

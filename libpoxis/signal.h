@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Signals of programs. Queues, masks, default actions and senders are Linux's:
+ * Signals of programs. Queues, masks, default actions and other senders are Linux's:
  * the proxy's threads receive the signals, with the program's masks. Only what
  * the program has a handler for comes here, forwarded by the twin through its
  * slot, and so do the faults of its own threads. Here the handler is called
@@ -12,17 +12,27 @@
 #include "cokernel/arch/x86_64/regs.h"
 #include "cokernel/lib/list.h"
 #include "cokernel/lib/types.h"
+#include "cokernel/sched/thread.h"
 
 struct process;
 struct slot;
-struct thread;
 
 #define SIGNALS 64u
+#define SIG_DFL 0u
+#define SIG_IGN 1u
+#define SI_TKILL (-6)
 
 enum {
 	SIGILL = 4, SIGTRAP = 5, SIGBUS = 7, SIGFPE = 8, SIGKILL = 9, SIGSEGV = 11, SIGPIPE = 13, SIGTERM = 15,
 	SIGSTOP = 19, SIGXCPU = 24, SIGVTALRM = 26, SIGPROF = 27, SIGRTMIN = 32,
 };
+
+#define SIGNALS_UNBLOCKED (signal_bit(SIGKILL) | signal_bit(SIGSTOP))    /* whatever a mask says */
+
+static inline uint64_t signal_bit(int number)
+{
+	return 1ull << (number - 1);
+}
 
 /* struct sigaction as the kernel call has it. */
 struct signal_action {
@@ -63,9 +73,29 @@ void signal_fault(struct thread *t, struct regs *r, int number, int code, uint64
 void signal_force(struct thread *t, struct regs *r, const struct signal_info *info);
 /* WORK_SIGNAL before a return to user mode: sets up handlers' frames. */
 void signal_deliver(struct thread *t, struct regs *r);
+void signal_free_all(struct thread *t);
+/* The first that its mask lets in, NULL; process->lock held. */
+struct signal *signal_first(struct thread *t);
+
+/* ---- Masks, sigmask.c; all for the current thread ---- */
+
+/* Sets its mask, here and in its twin, there sooner or later. May make a delegated call. */
+void signal_set_mask(struct thread *t, uint64_t mask);
+/* The twin has the thread's mask from here on; WORK_MASK. Makes a delegated call if it had not. */
+void signal_settle(struct thread *t);
+/* So have the twins of all threads that block this signal, before its action is Linux's. */
+void signal_settle_all(struct thread *t, int number);
+/* Before it parks for what a signal interrupts. False: a call was made, the token may be gone:
+ * look again. */
+static inline bool signal_may_park(struct thread *t)
+{
+	if (likely(!t->mask_behind))
+		return true;
+	signal_settle(t);
+	return false;
+}
 /* The mask of a thread that starts goes to its twin. */
 void signal_start_thread(struct thread *t);
-void signal_free_all(struct thread *t);
 /* Delegates a call that waits with a mask of its own, at mask_at or 0: none. */
 int64_t signal_call_masked(struct regs *r, uaddr_t mask_at);
 /* Around one that waits here: its mask holds here and in Linux, which is asked if that is
@@ -78,7 +108,9 @@ int64_t sys_rt_sigaction(struct regs *r);
 int64_t sys_rt_sigprocmask(struct regs *r);
 int64_t sys_rt_sigreturn(struct regs *r);
 int64_t sys_sigaltstack(struct regs *r);
-/* To the calling thread, if it has a handler; everything else goes to Linux. */
+int64_t sys_pause(struct regs *r);
+/* To a thread of the process, if it has a handler and does not block it; everything else
+ * goes to Linux. */
 int64_t sys_tkill(struct regs *r);
 int64_t sys_tgkill(struct regs *r);
 int64_t sys_rt_sigsuspend(struct regs *r);

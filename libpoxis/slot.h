@@ -21,6 +21,7 @@ struct slot {
 	bool kept;                  /* there, for its tid: others first */
 	struct process *process;
 	uint64_t twin_mask;         /* the twin's signal mask, as far as we set it */
+	uint64_t wanted_mask;       /* what it is to be: sigmask.c; process->lock */
 	_Atomic uint32_t signals_taken; /* that the twin forwarded */
 	uint32_t calls;             /* that went to Linux; the caller's */
 };

@@ -258,15 +258,10 @@ int64_t sys_sched_yield(struct regs *r)
 	return 0;
 }
 
-/* Finds a thread of the caller's process by tid, 0 for itself; its lock held. */
+/* 0: the caller; process->lock held. */
 static struct thread *find_thread(struct process *p, uint64_t tid)
 {
-	struct thread *t;
-
-	list_for_each(t, &p->threads, process_link)
-		if (t->tid == tid || (!tid && t == current_thread()))
-			return t;
-	return NULL;
+	return tid ? process_find_thread(p, tid) : current_thread();
 }
 
 /* Bytes of an affinity mask: the online CPUs' words. */

@@ -5,6 +5,7 @@
 #include "cokernel/lib/errno.h"
 #include "cokernel/sched/thread.h"
 #include "libpoxis/dispatch.h"
+#include "libpoxis/signal.h"
 #include "libpoxis/usage.h"
 #include "libpoxis/user.h"
 
@@ -88,7 +89,8 @@ static int64_t sleep_until(uint64_t deadline, uaddr_t remain)
 	struct clock_time left;
 	uint64_t now;
 
-	while (thread_park_until(deadline) != -ETIMEDOUT) {
+	signal_may_park(t);         /* what came meanwhile is seen below */
+	while (thread_interrupted(t) || thread_park_until(deadline) != -ETIMEDOUT) {
 		if (!thread_interrupted(t))
 			continue;
 		now = clock_uptime_ns();

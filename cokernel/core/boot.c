@@ -7,7 +7,7 @@
 #include "cokernel/lib/string.h"
 
 /* head.S writes the number into the image's note. */
-_Static_assert(OTR_ABI_VERSION == 5, "change .note.outrigger in head.S too");
+_Static_assert(OTR_ABI_VERSION == 6, "change .note.outrigger in head.S too");
 
 struct otr_boot boot_info;
 static const struct otr_boot *header_at;    /* in the direct map */

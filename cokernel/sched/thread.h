@@ -28,6 +28,7 @@ struct slot;
 #define WORK_HOLD   (1u << 4)   /* look at `held`: hold.c */
 #define WORK_STEP   (1u << 5)   /* one instruction, for a debugger: debug.c */
 #define WORK_CPUTIMER (1u << 6) /* a timer on CPU time is due: cputimer.c */
+#define WORK_MASK   (1u << 7)   /* Linux must know its signal mask now: sigmask.c */
 
 enum { PARK_RUNNING, PARK_TOKEN, PARK_PARKING, PARK_PARKED };
 
@@ -41,6 +42,8 @@ struct thread {
 	_Atomic uint32_t park;      /* PARK_* */
 	bool no_fault;              /* user_copy() fails rather than wait for a page */
 	bool dead;                  /* finish_switch releases it */
+	_Atomic bool in_linux;      /* its call there may sleep: a signal must come from there */
+	bool mask_behind;           /* its twin has another signal mask than it is to have; its own */
 	bool traced;                /* dispatch.c tells the proxy of each call */
 	bool requeue;               /* was preempted; finish_switch queues it */
 	struct cpu *cpu;            /* where it runs or ran last */
@@ -69,7 +72,7 @@ struct thread {
 	uint32_t rseq_cpu;          /* what the program was told */
 
 	/* Signals; process->lock unless said otherwise. */
-	uint64_t sigmask;           /* the thread's own; the twin's follows it */
+	uint64_t sigmask;           /* the thread's own; the twin's follows it: sigmask.c */
 	struct list signals;        /* struct signal: forwarded by the twin, in order */
 	uint32_t signal_count;
 	uint64_t saved_mask;        /* comes back after a call with a mask of its own */

@@ -357,7 +357,7 @@ static int stand(struct epoll *ep, uint64_t deadline)
 	if (list_empty(&ep->ready) && ep->local.state == LOCAL_IS_HERE) {
 		list_push_back(&ep->waiters, &me.link);
 		spin_unlock(&ep->local.lock);
-		ret = thread_park_until(deadline);
+		ret = signal_may_park(me.thread) ? thread_park_until(deadline) : 0;
 		spin_lock(&ep->local.lock);
 		list_remove(&me.link);
 	}

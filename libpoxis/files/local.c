@@ -71,7 +71,8 @@ void local_wait(struct local *o, struct list *in_line)
 
 	list_push_back(in_line, &me.link);
 	spin_unlock(&o->lock);
-	thread_park();
+	if (signal_may_park(me.thread))
+		thread_park();
 	spin_lock(&o->lock);
 	list_remove(&me.link);
 }

@@ -113,7 +113,7 @@ static int64_t wait_here(struct item *v, uint32_t count, struct wait *w)
 		else if (late)
 			break;
 		else {
-			late = thread_park_until(w->deadline) == -ETIMEDOUT;
+			late = signal_may_park(t) && thread_park_until(w->deadline) == -ETIMEDOUT;
 			ret = look(v, count, false);
 		}
 	}

@@ -50,6 +50,10 @@ teardown_file() {
     same "$apps/signals"
 }
 
+@test "masks and signals between threads, of which Linux is told late or not at all" {
+    same "$apps/sigmasks" late threads others actions exec waits suspend death
+}
+
 @test "signal frames that cannot be read or written" {
     same "$apps/frames"
     outrigger run p -- "$apps/frames" race || true

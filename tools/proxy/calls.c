@@ -206,7 +206,7 @@ static long request(struct twin *t, uint32_t nr, const uint64_t a[6])
 	case OTR_CALL_SIGMASK:
 		return signal_mask(t, a[0]);
 	case OTR_CALL_RAISE:
-		return signal_raise(a[0], a[1]);
+		return signal_raise(a);
 	case OTR_CALL_FACTS:
 		return self_facts(t);
 	case OTR_CALL_CORE:

@@ -178,8 +178,8 @@ void signal_init(void);
 /* OTR_CALL_SIGACTION, OTR_CALL_SIGMASK: 0 or -errno. */
 long signal_action(uint64_t number, uint64_t how, uint64_t flags);
 long signal_mask(struct twin *t, uint64_t mask);
-/* OTR_CALL_RAISE, how: OTR_RAISE_*. 0 or -errno. */
-long signal_raise(uint64_t number, uint64_t how);
+/* OTR_CALL_RAISE with its arguments. 0 or -errno. */
+long signal_raise(const uint64_t a[6]);
 /* Tells the co-kernel what the program inherits. */
 void signal_describe(struct otr_exec *x);
 /* For execve: what the program handled gets its default action. */

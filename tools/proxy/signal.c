@@ -260,9 +260,24 @@ long signal_mask(struct twin *t, uint64_t mask)
 	return t->held ? 0 : set_mask(mask);
 }
 
-long signal_raise(uint64_t number, uint64_t how)
+/* What forward() had. To the process it goes with all that is known of it from the first
+ * thread only, where the kernel, or another process, sent it. */
+static long give_back(const uint64_t a[6], uint64_t pid, uint64_t tid)
+{
+	siginfo_t info = { .si_signo = (int)a[0], .si_code = (int)(uint32_t)a[2], .si_errno = (int)(a[2] >> 32) };
+	long ret;
+
+	memcpy((char *)&info + 16, a + 3, sizeof(((struct otr_slot *)0)->sig_fields));
+	if (a[1] == OTR_RAISE_BACK)
+		return raw_syscall(SYS_rt_tgsigqueueinfo, pid, tid, a[0], (uintptr_t)&info, 0, 0);
+	ret = raw_syscall(SYS_rt_sigqueueinfo, pid, a[0], (uintptr_t)&info, 0, 0, 0);
+	return ret == -EPERM ? raw_syscall(SYS_kill, pid, a[0], 0, 0, 0, 0) : ret;
+}
+
+long signal_raise(const uint64_t a[6])
 {
 	static const struct itimerspec soon = { .it_value.tv_nsec = 1 };
+	uint64_t number = a[0], how = a[1];
 	siginfo_t info = { .si_signo = (int)number, .si_code = SI_KERNEL };
 	uint64_t pid = (uint64_t)raw_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0);
 	uint64_t tid = (uint64_t)raw_syscall(SYS_gettid, 0, 0, 0, 0, 0, 0);
@@ -271,6 +286,8 @@ long signal_raise(uint64_t number, uint64_t how)
 		return raw_syscall(SYS_timer_settime, number, 0, (uintptr_t)&soon, 0, 0, 0);
 	if (number < 1 || number > SIGNALS)
 		return -EINVAL;
+	if (how == OTR_RAISE_BACK || how == OTR_RAISE_BACK_PROCESS)
+		return give_back(a, pid, tid);
 	if (how == OTR_RAISE_SELF) {
 		info.si_code = SI_USER;
 		info.si_pid = (pid_t)pid;

@@ -19,7 +19,7 @@
 	.long 10, 4, 1              /* the ABI version that this image speaks */
 	.asciz "Outrigger"
 	.align 4
-	.long 5                     /* OTR_ABI_VERSION, checked in cokernel/core/boot.c */
+	.long 6                     /* OTR_ABI_VERSION, checked in cokernel/core/boot.c */
 
 	.section .text.head, "ax"
 	.code64

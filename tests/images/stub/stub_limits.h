@@ -5,6 +5,6 @@
 
 #define STUB_CPUS 64
 #define STUB_STACK_SHIFT 13
-#define STUB_ABI_VERSION 5
+#define STUB_ABI_VERSION 6
 
 #endif
