@@ -31,6 +31,7 @@ void net_slab_init(struct net_slab *slab, struct net_mem *mem, uint32_t object_b
     *slab = (struct net_slab){
         .object_bytes = (object_bytes + 15) & ~15u,
         .chunk_bytes = chunk_bytes,
+        .share = NET_SHARE,
         .limit = limit,
         .mem = mem,
         .mem_next = mem->slabs,
@@ -44,6 +45,13 @@ uint64_t net_mem_live_bytes(const struct net_mem *mem)
     for (const struct net_slab *s = mem->slabs; s; s = s->mem_next)
         bytes -= (uint64_t)s->free_count * s->object_bytes;
     return bytes;
+}
+
+bool net_mem_starved(const struct net_mem *mem)
+{
+    uint64_t left = mem->limit_bytes > mem->used_bytes ? mem->limit_bytes - mem->used_bytes : 0;
+    left -= left % mem->packets->chunk_bytes;
+    return left + (uint64_t)mem->packets->free_count * mem->packets->object_bytes < mem->limit_bytes / 32;
 }
 
 void net_slab_fini(struct net_slab *slab)

@@ -11,6 +11,9 @@
  *   13/16  tight: who lets us wait for three is
  *   14/16  short: no new connections
  *   15/16  full: nothing is queued, for sending or for reading; the rest is for packets on their way
+ *
+ * A chunk stays with its slab, so memory may also be there and yet not for packets: full is as well where less than a
+ * 32nd is left that large buffers can be made of. The other buffers come out of large ones if they must.
  */
 #ifndef NET_MEM_H
 #define NET_MEM_H
@@ -19,6 +22,10 @@
 #include "cokernel/net/net_env.h"
 #include "cokernel/net/net_poison.h"
 
+#define NET_SHARE 30u        /* the last sixteenth is for packets, */
+#define NET_SHARE_HEADERS 31u /* the last half of it for large ones */
+#define NET_SHARE_PACKETS 32u
+
 struct net_slab;
 
 struct net_mem {
@@ -26,6 +33,7 @@ struct net_mem {
     uint64_t used_bytes;
     uint64_t limit_bytes;
     struct net_slab *slabs; /* linked by their mem_next */
+    struct net_slab *packets; /* of the large buffers */
 };
 
 void *net_mem_alloc(struct net_mem *mem, size_t bytes);
@@ -40,7 +48,7 @@ struct net_slab {
     uint32_t free_count;
     uint32_t limit;        /* objects; 0 is none */
     uint32_t chunk_bytes;
-    bool for_packets;      /* may take the last sixteenth */
+    uint8_t share;         /* it grows while no more than so many 32nds of the limit are taken, by whomever */
     struct net_slab_chunk *chunks;
     struct net_mem *mem;
     struct net_slab *mem_next;
@@ -53,7 +61,7 @@ void net_slab_fini(struct net_slab *slab);
 static inline bool net_slab_may_grow(const struct net_slab *slab)
 {
     const struct net_mem *mem = slab->mem;
-    return mem->used_bytes + slab->chunk_bytes <= (slab->for_packets ? mem->limit_bytes : mem->limit_bytes / 16 * 15);
+    return mem->used_bytes + slab->chunk_bytes <= (slab->share == 32 ? mem->limit_bytes : mem->limit_bytes / 32 * slab->share);
 }
 /* 0 or -NET_ENOMEM. */
 int net_slab_grow(struct net_slab *slab);
@@ -83,10 +91,12 @@ static inline void net_slab_put(struct net_slab *slab, void *object)
 /* Bytes in objects that are in use: chunks stay, but what lies in free lists can be handed out again. */
 uint64_t net_mem_live_bytes(const struct net_mem *mem);
 
+/* Whether too little is left that large buffers can be made of. */
+bool net_mem_starved(const struct net_mem *mem);
 static inline bool net_mem_above(const struct net_mem *mem, unsigned sixteenths)
 {
     uint64_t most = mem->limit_bytes / 16 * sixteenths;
-    return net_unlikely(mem->used_bytes > most) && net_mem_live_bytes(mem) > most;
+    return net_unlikely(mem->used_bytes > most) && (net_mem_live_bytes(mem) > most || net_mem_starved(mem));
 }
 static inline bool net_mem_pressed(const struct net_mem *mem) { return net_mem_above(mem, 12); }
 static inline bool net_mem_tight(const struct net_mem *mem) { return net_mem_above(mem, 13); }

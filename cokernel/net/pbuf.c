@@ -8,7 +8,9 @@ void pbuf_pools_init(struct pbuf_pools *pools, struct net_mem *mem)
     net_slab_init(&pools->small, mem, PBUF_SMALL_BYTES, PBUF_CHUNK_BYTES, 0);
     net_slab_init(&pools->medium, mem, PBUF_MEDIUM_BYTES, PBUF_CHUNK_BYTES, 0);
     net_slab_init(&pools->large, mem, PBUF_LARGE_BYTES, PBUF_CHUNK_BYTES, 0);
-    pools->small.for_packets = pools->medium.for_packets = pools->large.for_packets = true;
+    pools->small.share = pools->medium.share = NET_SHARE_HEADERS;
+    pools->large.share = NET_SHARE_PACKETS;
+    mem->packets = &pools->large;
 }
 
 void pbuf_pools_fini(struct pbuf_pools *pools)
@@ -36,13 +38,13 @@ static inline struct pbuf *init(struct pbuf *pb, struct pbuf_pools *pools, uint8
 struct pbuf *pbuf_alloc_small(struct pbuf_pools *pools, uint32_t headroom)
 {
     struct pbuf *pb = net_slab_get(&pools->small);
-    return pb ? init(pb, pools, PBUF_SMALL, PBUF_SMALL_BYTES, headroom) : NULL;
+    return net_likely(pb != NULL) ? init(pb, pools, PBUF_SMALL, PBUF_SMALL_BYTES, headroom) : pbuf_alloc_medium(pools, headroom);
 }
 
 struct pbuf *pbuf_alloc_medium(struct pbuf_pools *pools, uint32_t headroom)
 {
     struct pbuf *pb = net_slab_get(&pools->medium);
-    return pb ? init(pb, pools, PBUF_MEDIUM, PBUF_MEDIUM_BYTES, headroom) : NULL;
+    return net_likely(pb != NULL) ? init(pb, pools, PBUF_MEDIUM, PBUF_MEDIUM_BYTES, headroom) : pbuf_alloc_large(pools, headroom);
 }
 
 struct pbuf *pbuf_alloc_large(struct pbuf_pools *pools, uint32_t headroom)
@@ -263,6 +265,10 @@ struct pbuf *pbuf_shrink(struct pbuf *pb)
     struct pbuf *copy = small ? pbuf_alloc_small(pb->pools, 0) : pbuf_alloc_medium(pb->pools, 0);
     if (!copy)
         return pb;
+    if (pbuf_true_bytes(copy) >= pbuf_true_bytes(pb)) { /* there were no small ones */
+        pbuf_put(copy);
+        return pb;
+    }
     pbuf_copy_out(pb, 0, pbuf_extend(copy, n), n);
     copy->flags = pb->flags;
     copy->seq = pb->seq;

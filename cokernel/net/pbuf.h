@@ -73,7 +73,7 @@ struct pbuf_pools {
 void pbuf_pools_init(struct pbuf_pools *pools, struct net_mem *mem);
 void pbuf_pools_fini(struct pbuf_pools *pools);
 
-/* An empty buffer with `headroom` before data; NULL if out of memory. */
+/* An empty buffer with `headroom` before data, a larger one if there is none of that size; NULL if out of memory. */
 struct pbuf *pbuf_alloc_small(struct pbuf_pools *pools, uint32_t headroom);
 struct pbuf *pbuf_alloc_medium(struct pbuf_pools *pools, uint32_t headroom);
 struct pbuf *pbuf_alloc_large(struct pbuf_pools *pools, uint32_t headroom);

@@ -255,9 +255,86 @@ static void the_last_sixteenth_is_for_packets(void **state)
     mem->limit_bytes = mem->used_bytes + k.ns->tcp_pcbs.chunk_bytes; /* just enough for one chunk more */
     assert_int_equal(net_slab_grow(&k.ns->tcp_pcbs), -NET_ENOMEM);
     assert_int_equal(net_slab_grow(&k.ns->tcp_islands), -NET_ENOMEM);
+    assert_int_equal(net_slab_grow(&k.ns->pools.small), -NET_ENOMEM);
     assert_int_equal(net_slab_grow(&k.ns->pools.large), 0);
     assert_int_equal(net_slab_grow(&k.ns->pools.large), -NET_ENOMEM);
 }
+
+/* Takes all but `leave` of the free buffers, by their first bytes linked; nothing grows from now on. */
+static void *take_all(struct net_slab *slab, unsigned leave)
+{
+    void **taken = NULL, **one;
+    k.ns->mem.limit_bytes = k.ns->mem.used_bytes;
+    while (slab->free_count > leave && (one = net_slab_get(slab))) {
+        *one = taken;
+        taken = one;
+    }
+    return taken;
+}
+
+static void give_back(struct net_slab *slab, void *taken)
+{
+    for (void *next; taken; taken = next) {
+        next = *(void **)taken;
+        net_slab_put(slab, taken);
+    }
+}
+
+static void without_small_buffers_packets_go_in_large_ones(void **state)
+{
+    static uint8_t sent[6000], got[6000];
+    struct pbuf_pools *pools = &k.ns->pools;
+    struct kit_seg s;
+    unsigned n = 0;
+    for (unsigned i = 0; i < sizeof sent; i++)
+        sent[i] = (uint8_t)(i * 7 + i / 256);
+    kit_establish(&k, true, true);
+    tcp_set(k.pcb, TCP_OPT_NODELAY, 1);
+    assert_int_equal(net_slab_grow(&pools->large), 0);
+    assert_int_equal(net_slab_grow(&pools->large), 0);
+    void *small = take_all(&pools->small, 0), *medium = take_all(&pools->medium, 0);
+    assert_false(net_mem_full(&k.ns->mem));
+    assert_int_equal(tcp_write(k.pcb, sent, sizeof sent), sizeof sent);
+    kit_run(&k);
+    while (kit_next(&k, &s)) {
+        assert_true(n + s.len <= sizeof got && s.seq == k.rcv + n);
+        memcpy(got + n, s.data, s.len);
+        n += s.len;
+    }
+    assert_int_equal(n, sizeof sent);
+    assert_memory_equal(got, sent, sizeof sent);
+    kit_ack(&k, k.pcb->snd_nxt);
+    assert_int_equal(k.pcb->snd_true, 0);
+    kit_data(&k, "question", 8);
+    kit_pass(&k, NET_NS_PER_S);
+    assert_true(kit_last(&k, &s) >= 1 && s.ack == k.snd);
+    give_back(&pools->small, small);
+    give_back(&pools->medium, medium);
+    tcp_abort(k.pcb);
+}
+
+/* However much is free in other sizes. */
+static void without_large_buffers_memory_is_full(void **state)
+{
+    struct net_slab *slab = &k.ns->pools.large;
+    kit_establish(&k, true, true);
+    in_use(0);
+    for (unsigned n = 0; n < 20; n++)
+        assert_int_equal(net_slab_grow(&k.ns->tcp_pcbs), 0);
+    void *large_ones = take_all(slab, 2);
+    assert_false(net_mem_live_bytes(&k.ns->mem) > k.ns->mem.limit_bytes / 16 * 15);
+    k.ns->mem.limit_bytes += slab->chunk_bytes - 4096; /* too little for one chunk more */
+    assert_true(net_mem_full(&k.ns->mem) && net_mem_pressed(&k.ns->mem));
+    assert_int_equal(tcp_write(k.pcb, "no", 2), -NET_ENOBUFS);
+    give_back(slab, large_ones);
+    k.ns->mem.limit_bytes = 1u << 30;
+    assert_false(net_mem_pressed(&k.ns->mem));
+    assert_int_equal(tcp_write(k.pcb, "ok", 2), 2);
+    tcp_abort(k.pcb);
+}
+
+/* Memory may fill before the first is sent. */
+static void an_instance_begins_with_room_for_segments(void **state) { assert_true(k.ns->tcp_segs.free_count > 100); }
 
 int main(void)
 {
@@ -271,6 +348,9 @@ int main(void)
         cmocka_unit_test(who_keeps_the_window_shut_gives_way),
         cmocka_unit_test_setup_teardown(nothing_is_queued_while_memory_is_full, setup, teardown),
         cmocka_unit_test_setup_teardown(the_last_sixteenth_is_for_packets, setup, teardown),
+        cmocka_unit_test_setup_teardown(without_small_buffers_packets_go_in_large_ones, setup, teardown),
+        cmocka_unit_test_setup_teardown(without_large_buffers_memory_is_full, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_instance_begins_with_room_for_segments, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,7 +9,8 @@ void tcp_init(struct net_stack *ns)
 {
     net_slab_init(&ns->tcp_pcbs, &ns->mem, (sizeof(struct tcp_pcb) + 63) & ~63u, CHUNK_BYTES, 0); /* on cache lines of its own */
     net_slab_init(&ns->tcp_segs, &ns->mem, sizeof(struct tcp_seg), CHUNK_BYTES, 0);
-    ns->tcp_segs.for_packets = true;
+    ns->tcp_segs.share = NET_SHARE_HEADERS;
+    net_slab_grow(&ns->tcp_segs); /* should memory fill before the first segment goes, none ever would; if it fails, so be it */
     net_slab_init(&ns->tcp_syns, &ns->mem, sizeof(struct tcp_synreq), CHUNK_BYTES, 0);
     net_slab_init(&ns->tcp_timewaits, &ns->mem, sizeof(struct tcp_timewait), CHUNK_BYTES, 0);
     net_slab_init(&ns->tcp_islands, &ns->mem, sizeof(struct tcp_island), CHUNK_BYTES, 0);

@@ -126,9 +126,9 @@ static struct pbuf *payload_views(struct tcp_pcb *pcb, struct pbuf *head, struct
     return head;
 }
 
-static void copy_payload(uint8_t *to, struct pbuf *from, uint32_t seq, uint32_t len)
+/* The bytes at `offset` of a queue's part and those behind it. */
+static void copy_payload(uint8_t *to, struct pbuf *from, uint32_t offset, uint32_t len)
 {
-    uint32_t offset = seq - from->seq;
     while (len) {
         while (offset >= from->len) {
             offset -= from->len;
@@ -140,6 +140,24 @@ static void copy_payload(uint8_t *to, struct pbuf *from, uint32_t seq, uint32_t 
         len -= n;
         offset += n;
     }
+}
+
+/* For want of views, which are small buffers: the payload in large ones. NULL if there are not enough. */
+static __attribute__((noinline)) struct pbuf *copied(struct net_stack *ns, const struct tcp_xmit *x, uint32_t offset, uint32_t headroom)
+{
+    struct pbuf *head = pbuf_alloc_large(&ns->pools, headroom), *part = head;
+    for (uint32_t done = 0; part; part = pbuf_alloc_large(&ns->pools, 0)) {
+        uint32_t n = net_min(pbuf_tailroom(part), x->len - done);
+        copy_payload(pbuf_extend(part, n), x->pb, offset + done, n);
+        if (part != head)
+            pbuf_append(head, part);
+        done += n;
+        if (done == x->len)
+            return head;
+    }
+    if (head)
+        pbuf_put(head);
+    return NULL;
 }
 
 static void acked_now(struct tcp_pcb *pcb)
@@ -179,8 +197,8 @@ int tcp_xmit(struct tcp_pcb *pcb, const struct tcp_xmit *x)
         return -NET_ENOBUFS;
     }
     if (copy)
-        copy_payload(pbuf_extend(pb, x->len), x->pb, from, x->len);
-    else if (x->len && !(pb = payload_views(pcb, pb, x->pb, from, x->len)))
+        copy_payload(pbuf_extend(pb, x->len), x->pb, from - x->pb->seq, x->len);
+    else if (x->len && !(pb = payload_views(pcb, pb, x->pb, from, x->len)) && !(pb = copied(ns, x, from - x->pb->seq, HEAD_ROOM + header)))
         return -NET_ENOBUFS;
     if (pcb->ecn_ok && !(flags & TCP_SYN)) {
         if (pcb->ecn_echo)

@@ -11,9 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static uint64_t migrations, crashes, fast_opens;
+static uint64_t migrations, crashes, fast_opens, short_of_memory, gave_way;
 
 #define STALL_NS (20000ull * NET_NS_PER_S) /* several rounds of 15 retransmissions two minutes apart */
+#define GRIDLOCK_NS (900ull * NET_NS_PER_S) /* 15 retransmissions in vain: nothing moved for want of memory */
 #define NOTICE_NS (2000ull * NET_NS_PER_S) /* 15 retransmissions or probes at most two minutes apart */
 #define DRAIN_NS (200ull * NET_NS_PER_S)
 
@@ -114,6 +115,13 @@ static void watch(struct traffic *t)
     }
 }
 
+/* From now on either may use little more than it has: less than the connections' windows and queues come to. */
+static void take_memory(uint64_t seed, struct sim_node *n)
+{
+    struct net_mem *mem = &n->stack->mem;
+    mem->limit_bytes = (mem->used_bytes + (5 + seed / 5 % 16) * (128u << 10)) / 15 * 16;
+}
+
 /* One of the two vanishes without a word, with all it had. */
 static struct sim_node *crash(struct sim *sim, struct traffic *t)
 {
@@ -162,7 +170,12 @@ static bool run(uint64_t seed, bool verbose)
                (unsigned long long)seed, mtu, count, (unsigned long long)sim.link.delay_ns / 1000, (unsigned long long)sim.link.rate_bps,
                sim.link.queue_bytes, sim.link.loss_ppm, sim.link.burst_loss, sim.link.reorder_ppm, sim.link.dup_ppm, sim.link.corrupt_ppm, v6 ? 6 : 4);
     traffic_start(&t, &sim, a, b, count, bytes, v6);
-    uint64_t deadline = sim.now_ns + STALL_NS;
+    bool tight = seed % 5 == 3;
+    if (tight) {
+        take_memory(seed, a);
+        take_memory(seed / 16, b);
+    }
+    uint64_t began_ns = sim.now_ns, deadline = began_ns + STALL_NS;
     if (will_crash && !t.failed)
         watch(&t);
     char why[256] = "";
@@ -187,11 +200,13 @@ static bool run(uint64_t seed, bool verbose)
     }
     sim.wake_ns = UINT64_MAX;
     fast_opens += b->stack->counters.tcp_fastopen_in;
+    short_of_memory += a->stack->counters.memory_refused || b->stack->counters.memory_refused;
+    gave_way += a->stack->counters.tcp_aborted_memory + b->stack->counters.tcp_aborted_memory;
     for (unsigned k = 0; k < 2 * count && verbose; k++)
         dump(&t.sides[k]);
     for (unsigned k = 0; k < 2 * count && !t.failed; k++) {
         struct traffic_side *s = &t.sides[k], *o = &t.sides[k ^ 1];
-        bool lossy = !dead && (sim.link.loss_ppm || sim.link.queue_bytes || sim.link.corrupt_ppm);
+        bool lossy = !dead && (tight || sim.link.loss_ppm || sim.link.queue_bytes || sim.link.corrupt_ppm);
         if (s->pcb && !o->pcb && lossy && !tcp_readable_bytes(s->pcb) && s->sent == s->to_send && !s->pcb->rtx_head) {
             tcp_abort(s->pcb); /* half open: its peer gave up and the reset was lost; only a keepalive would tell */
             s->pcb = NULL;
@@ -204,7 +219,7 @@ static bool run(uint64_t seed, bool verbose)
             ok = false;
             snprintf(why, sizeof why, "conn %u %s ended without an error at %llu of %llu bytes", k / 2, s->client ? "client" : "server",
                      (unsigned long long)s->received, (unsigned long long)s->to_receive);
-        } else if (s->error && !s->aborted && !o->aborted && !sim.link.loss_ppm && !sim.link.queue_bytes && !sim.link.corrupt_ppm &&
+        } else if (s->error && !s->aborted && !o->aborted && !tight && !sim.link.loss_ppm && !sim.link.queue_bytes && !sim.link.corrupt_ppm &&
                    s->received != s->to_receive) {
             ok = false;
             snprintf(why, sizeof why, "conn %u %s failed with %d on a link that loses nothing", k / 2, s->client ? "client" : "server", s->error);
@@ -213,6 +228,11 @@ static bool run(uint64_t seed, bool verbose)
     if (t.failed) {
         ok = false;
         snprintf(why, sizeof why, "%s", t.why);
+    }
+    bool sound = !sim.link.loss_ppm && !sim.link.queue_bytes && !sim.link.corrupt_ppm && !sim.link.swallow_above && !sim.link.dup_ppm && !sim.link.reorder_ppm;
+    if (ok && tight && sound && !will_crash && sim.now_ns - began_ns > GRIDLOCK_NS) {
+        ok = false;
+        snprintf(why, sizeof why, "it took %llu s on a sound link", (unsigned long long)((sim.now_ns - began_ns) / NET_NS_PER_S));
     }
     if (ok) {
         tcp_listener_close(t.listener);
@@ -237,8 +257,9 @@ int main(int argc, char **argv)
     uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 0) : 1, count = argc > 2 ? strtoull(argv[2], NULL, 0) : 200, failed = 0;
     for (uint64_t seed = first; seed < first + count && failed < 20; seed++)
         failed += !run(seed, count == 1);
-    printf("sim: %llu seeds from %llu, %llu with connections moved, %llu with a crash, %llu connections by Fast Open, %llu failed\n",
+    printf("sim: %llu seeds from %llu, %llu with connections moved, %llu with a crash, %llu short of memory (%llu connections gave way), "
+           "%llu connections by Fast Open, %llu failed\n",
            (unsigned long long)count, (unsigned long long)first, (unsigned long long)migrations, (unsigned long long)crashes,
-           (unsigned long long)fast_opens, (unsigned long long)failed);
+           (unsigned long long)short_of_memory, (unsigned long long)gave_way, (unsigned long long)fast_opens, (unsigned long long)failed);
     return failed != 0;
 }

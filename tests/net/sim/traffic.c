@@ -5,6 +5,8 @@
 
 #include <stdio.h>
 
+#define RETRY_NS (10 * NET_NS_PER_MS)
+
 static uint8_t stream_byte(uint32_t id, uint64_t at)
 {
     uint64_t z = (at + 1) * 0x9e3779b97f4a7c15ull + id * 0xd6e8feb86659fd93ull;
@@ -48,6 +50,7 @@ static void send_more(struct traffic_side *s)
         if (s->zero_copy) {
             struct sim_node *node = s->client ? t->client : t->server;
             struct pbuf *pb = pbuf_copy_in(net_stack_pools(node->stack), buf, n, 0);
+            s->refused = !pb;
             if (!pb)
                 return;
             done = tcp_send(s->pcb, pb);
@@ -58,6 +61,7 @@ static void send_more(struct traffic_side *s)
         } else {
             done = tcp_write(s->pcb, buf, n);
         }
+        s->refused = done == -NET_ENOBUFS;
         if (done < 0)
             return;
         s->sent += (uint64_t)done;
@@ -258,6 +262,13 @@ uint64_t traffic_tick(struct traffic *t)
     uint64_t next = UINT64_MAX;
     for (unsigned k = 0; k < 2 * t->count; k++) {
         struct traffic_side *s = &t->sides[k];
+        if (s->pcb && s->refused) { /* for want of memory: no event tells when there is some */
+            if (s->retry_ns <= t->sim->now_ns) {
+                serve(s, 0);
+                s->retry_ns = t->sim->now_ns + RETRY_NS;
+            }
+            next = net_min(next, s->retry_ns);
+        }
         if (!s->pcb || !s->read_pause_ns || !tcp_readable_bytes(s->pcb))
             continue;
         if (s->read_after_ns <= t->sim->now_ns) {

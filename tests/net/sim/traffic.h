@@ -26,6 +26,8 @@ struct traffic_side {
     enum traffic_end end;
     uint64_t abort_after;
     bool zero_copy, accepted, shut, eof, closed, aborted;
+    bool refused;           /* what it wanted to send, for want of memory */
+    uint64_t retry_ns;
     int error;
 };
 
@@ -43,7 +45,7 @@ struct traffic {
 /* Random connections between two nodes. v6: over IPv6. */
 void traffic_start(struct traffic *t, struct sim *sim, struct sim_node *client, struct sim_node *server, unsigned count,
                    uint64_t max_bytes, bool v6);
-/* Lets slow readers read; returns when one of them next will, or UINT64_MAX. */
+/* Lets slow readers read, and who was refused try again; returns when one of them next will, or UINT64_MAX. */
 uint64_t traffic_tick(struct traffic *t);
 bool traffic_done(const struct traffic *t);
 void traffic_app(struct sim_node *node, struct net_endpoint *ep, unsigned events);
