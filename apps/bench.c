@@ -29,6 +29,7 @@
  *   mutex       lock, sched_yield, unlock, against another thread that does the same
  *   switch      sched_yield to another thread on the same CPU and back
  *   signal      a signal to the thread itself, its handler, and back
+ *   signals     a signal to another thread, which waits with sigsuspend(), and one from there
  *   pipe-rw     1 byte into a pipe and out again, by one thread
  *   pipe        1 byte to another thread through a pipe and back through another
  *   pipe-fork   the same with another process
@@ -104,6 +105,53 @@ static void op_signal(void)
 {
 	if (raise(SIGUSR1))
 		exit(3);
+}
+
+static pthread_t players[2];
+static _Atomic int signalled[2];
+static sigset_t all_in;
+
+static void on_play(int nr)
+{
+	(void)nr;
+	atomic_store(&signalled[pthread_equal(pthread_self(), players[1])], 1);
+}
+
+static void await_signal(int player)
+{
+	while (!atomic_exchange(&signalled[player], 0))
+		sigsuspend(&all_in);
+}
+
+static void op_signals(void)
+{
+	if (pthread_kill(players[1], SIGUSR1))
+		exit(3);
+	await_signal(0);
+}
+
+static void *signal_ponger(void *arg)
+{
+	players[1] = pthread_self();
+	atomic_store(&begun, 1);
+	for (;;) {
+		await_signal(1);
+		if (atomic_load(&stop))
+			return arg;
+		pthread_kill(players[0], SIGUSR1);
+	}
+}
+
+static void block_signals(void)
+{
+	sigset_t usr1;
+
+	sigemptyset(&all_in);
+	sigemptyset(&usr1);
+	sigaddset(&usr1, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &usr1, NULL);
+	signal(SIGUSR1, on_play);
+	players[0] = pthread_self();
 }
 
 static void run(char **argv)
@@ -414,7 +462,7 @@ int main(int argc, char **argv)
 		{ "thread", op_thread, NULL }, { "fork", op_fork, NULL }, { "exec", op_exec, NULL },
 		{ "python", op_python, NULL }, { "loops", op_loops, NULL }, { "sqlite", op_sqlite, NULL },
 		{ "gcc", op_gcc, NULL }, { "vdso", op_vdso, NULL }, { "loop", op_loop, NULL },
-		{ "signal", op_signal, NULL }, { "futex", op_futex, ponger }, { "mutex", op_mutex, locker },
+		{ "signal", op_signal, NULL }, { "signals", op_signals, signal_ponger }, { "futex", op_futex, ponger }, { "mutex", op_mutex, locker },
 		{ "switch", op_yield, yielder }, { "pread-busy", op_pread, burner },
 		{ "write-busy", op_write, burner },
 		{ "eventfd", op_eventfd, NULL }, { "poll-pipe", op_poll_pipe, NULL },
@@ -448,7 +496,9 @@ int main(int argc, char **argv)
 		if (strcmp(name, ops[i].name))
 			continue;
 		signal(SIGUSR1, handler);
-		if (ops[i].other && ops[i].other != ponger && ops[i].other != pipe_ponger)
+		if (ops[i].other == signal_ponger)
+			block_signals();
+		else if (ops[i].other && ops[i].other != ponger && ops[i].other != pipe_ponger)
 			pin_here();
 		if (strstr(name, "pipe") && (pipe(there) || pipe(back)))
 			return 3;
@@ -474,6 +524,8 @@ int main(int argc, char **argv)
 			atomic_store(&stop, 1);
 			atomic_store(&word, 1);
 			futex(FUTEX_WAKE, 1);
+			if (ops[i].other == signal_ponger)
+				pthread_kill(other, SIGUSR1);
 			if (ops[i].other == pipe_ponger && write(there[1], "", 1) != 1)
 				return 3;
 			pthread_join(other, NULL);
