@@ -498,6 +498,7 @@ static void death(void)
 {
 	static const int by[] = { SIGKILL, SIGTERM, SIGUSR2, SIGQUIT };
 
+	action(SIGUSR2, SIG_DFL);
 	for (unsigned i = 0; i < sizeof(by) / sizeof(by[0]); i++) {
 		pid_t child = fork();
 		int status = 0;
