@@ -55,6 +55,8 @@ static const char *about_the_peers_fin(const struct script *s, const char *field
         return "Linux resets data that reaches behind the peer's FIN, the stack acknowledges again what it has";
     if (is(field, "acknowledged") && s->last_fin && a->acked == s->last_end + 1 && b->acked == s->fin_at + 1)
         return "in Linux a later FIN counts as well, and what lies before it";
+    if (is(field, "acknowledged") && (int32_t)(a->acked - (s->fin_at + 1)) > 0 && (int32_t)(b->acked - (s->fin_at + 1)) <= 0)
+        return "in Linux data that came before a FIN counts although it reaches behind it, and the FIN is forgotten";
     if (is(field, "state") && data && s->last_end > s->fin_at && (int32_t)(a->acked - s->last_end) >= 0 && b->acked == s->fin_at + 1)
         return "in Linux data takes the place of a FIN that came before it, behind a gap";
     if (is(field, "answered") && s->acked_before == s->fin_at + 1 && s->last_seq > s->fin_at && (data || s->last_fin) && !a->answers && b->answers)

@@ -15,7 +15,7 @@ static uint64_t migrations, crashes, fast_opens, short_of_memory, gave_way;
 
 #define STALL_NS (20000ull * NET_NS_PER_S) /* several rounds of 15 retransmissions two minutes apart */
 #define GRIDLOCK_NS (900ull * NET_NS_PER_S) /* 15 retransmissions in vain: nothing moved for want of memory */
-#define NOTICE_NS (2000ull * NET_NS_PER_S) /* 15 retransmissions or probes at most two minutes apart */
+#define NOTICE_NS (2200ull * NET_NS_PER_S) /* a tail probe, 15 retransmissions or probes and the wait for the last, at most two minutes apart */
 #define DRAIN_NS (200ull * NET_NS_PER_S)
 
 static void random_link(struct sim *sim)
