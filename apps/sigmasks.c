@@ -250,6 +250,24 @@ static void *takes(void *arg)
 	return NULL;
 }
 
+/* In a call of Linux, which the signal ends. */
+static void *sleeps(void *arg)
+{
+	int fd = signalfd(-1, &none, 0);
+	struct signalfd_siginfo info;
+	ssize_t got;
+
+	(void)arg;
+	sigprocmask(SIG_UNBLOCK, &usr1, NULL);
+	atomic_store(&waits, gettid_());
+	got = read(fd, &info, sizeof(info));
+	printf("others: read %zd, %s, handled %d, by the other %d\n", got, strerror(errno), atomic_load(&handled),
+	       atomic_load(&handler_tid) == atomic_load(&waits));
+	close(fd);
+	atomic_store(&waits, 0);
+	return NULL;
+}
+
 static void *handles(void *arg)
 {
 	(void)arg;
@@ -265,9 +283,9 @@ static void *handles(void *arg)
 
 static void others(void)
 {
-	void *(*const how[])(void *) = { takes, handles };
+	void *(*const how[])(void *) = { takes, handles, sleeps };
 
-	for (int i = 0; i < 6; i++) {
+	for (int i = 0; i < 9; i++) {
 		pthread_t t;
 		pid_t child;
 
@@ -275,7 +293,7 @@ static void others(void)
 		atomic_store(&waits, 0);
 		make_late();
 		child = sender(SIGUSR1, 2);
-		pthread_create(&t, NULL, how[i % 2], NULL);
+		pthread_create(&t, NULL, how[i % 3], NULL);
 		while (!atomic_load(&waits))
 			sched_yield();
 		usleep(50000);
@@ -357,18 +375,36 @@ static void actions(void)
 
 /* ---- Through execve ---- */
 
+static void exec_again(void)
+{
+	execl("/proc/self/exe", "sigmasks", "after-exec", (char *)NULL);
+	_exit(1);
+}
+
+static void on_exec(int sig)
+{
+	send(gettid_(), sig);
+	exec_again();
+}
+
 static void exec_pending(void)
 {
-	pid_t child = fork();
 	int status;
 
-	if (!child) {
-		from_thread();
-		execl("/proc/self/exe", "sigmasks", "after-exec", (char *)NULL);
-		_exit(1);
+	for (int i = 0; i < 2; i++) {
+		pid_t child = fork();
+
+		if (!child) {
+			if (i) {        /* blocked by its own handler */
+				action(SIGUSR1, on_exec);
+				send(gettid_(), SIGUSR1);
+			}
+			from_thread();
+			exec_again();
+		}
+		waitpid(child, &status, 0);
+		printf("exec: ended with %#x\n", status);
 	}
-	waitpid(child, &status, 0);
-	printf("exec: ended with %#x\n", status);
 }
 
 static void after_exec(void)
@@ -433,6 +469,24 @@ static void call_masked(void)
 	pthread_join(thread, NULL);
 	for (int i = 0; i < 5; i++)
 		printf("waits: %s %d\n", name[i], counts[i]);
+
+	/* From another process, to the whole program. */
+	for (int i = 0; i < 6; i++) {
+		pid_t child = fork();
+		int got;
+
+		if (!child) {
+			usleep(i % 2 ? 0 : 50000);
+			kill(getppid(), SIGUSR1);
+			_exit(0);
+		}
+		atomic_store(&handled, 0);
+		p.fd = fd;
+		got = i < 4 ? ppoll(&p, 1, &t, &none) : sigsuspend(&none);
+		printf("waits: %d, %s, handled %d, pending %d\n", got, strerror(errno), atomic_load(&handled),
+		       is_pending(SIGUSR1));
+		waitpid(child, NULL, 0);
+	}
 	sigprocmask(SIG_UNBLOCK, &usr1, NULL);
 }
 

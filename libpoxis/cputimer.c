@@ -205,8 +205,7 @@ static void send(struct thread *t, const struct cputimer *c, uint64_t mask)
 	if (c->signal == SIGKILL)
 		process_kill(t->process, SIGKILL);
 	else if (c->signal)
-		slot_call(t->slot, OTR_CALL_RAISE, (uint64_t[6]){
-			(uint64_t)c->signal, blocked ? OTR_RAISE_PROCESS : OTR_RAISE_THREAD });
+		signal_raise(t, c->signal, blocked ? OTR_RAISE_PROCESS : OTR_RAISE_THREAD);
 	else
 		slot_call(t->slot, OTR_CALL_RAISE, (uint64_t[6]){ (uint64_t)c->id, OTR_RAISE_TIMER });
 }

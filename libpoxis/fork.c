@@ -95,6 +95,7 @@ int64_t fork_call(struct thread *t, const struct fork_request *q)
 
 	if (q->flags & CLONE_VFORK && !v)
 		return -ENOMEM;
+	signal_settle(t);
 	/* Numbers stay as they are until Linux has copied them. */
 	mutex_lock(&f->mutex);
 	if (files_copy(f, &t->fork_files)) {
@@ -311,7 +312,9 @@ static int64_t exec(struct regs *r, const uint64_t arg[6])
 	struct process *p = t->process;
 	int64_t err;
 
-	signal_settle(t);           /* what is blocked and pending stays so */
+	/* What is blocked and pending stays so, by a handler's mask, too. */
+	signal_set_mask(t, t->sigmask);
+	signal_settle(t);
 	err = slot_call(t->slot, OTR_CALL_EXEC, arg);
 	if (err)
 		return err;

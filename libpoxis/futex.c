@@ -154,7 +154,7 @@ int64_t futex_sleep(struct thread *t, uint64_t deadline)
 	int err;
 
 	while (!atomic_load(&t->futex_woken)) {
-		err = signal_may_park(t) ? thread_park_until(deadline) : 0;
+		err = !thread_interrupted(t) && signal_may_park(t) ? thread_park_until(deadline) : 0;
 		if (atomic_load(&t->futex_woken))
 			break;
 		/* With a timeout it is not restarted, as in Linux when a handler runs. */

@@ -17,7 +17,7 @@
 /* A timer whose thread is over: no thread has this number. */
 #define NO_THREAD UINT32_MAX
 
-enum { CLOCK_MONOTONIC = 1, TIMER_ABSTIME = 1, NR_TIMER_DELETE = 226 };
+enum { CLOCK_MONOTONIC = 1, TIMER_ABSTIME = 1, SIGEV_THREAD_ID = 4, NR_TIMER_DELETE = 226 };
 
 struct timespec { int64_t sec, nsec; };
 struct itimerspec { struct timespec interval, value; };
@@ -88,11 +88,14 @@ int64_t sys_timer_create(struct regs *r)
 	struct process *p = current_thread()->process;
 	struct posix_timer *t = kmem_zalloc(sizeof(*t)), *old;
 	struct regs with = *r;
+	uint32_t event[4];              /* struct sigevent: value, signal, how */
 	int32_t id = 0;
 	int64_t ret;
 
 	if (!t)
 		return -EAGAIN;
+	if (r->rsi && !user_read(event, r->rsi, sizeof(event)) && event[3] & SIGEV_THREAD_ID)
+		signal_be_prompt(current_thread());
 	list_init(&t->cpu.link);
 	t->on_cpu_time = !usage_clock_owner((int)r->rdi, &t->cpu.tid);
 	if (!reserve(p, t->on_cpu_time)) {

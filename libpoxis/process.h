@@ -66,7 +66,8 @@ struct process {
 	uint64_t lender_zaps;       /* vfork_zap_seq() */
 	struct signal_action action[SIGNALS];   /* under lock */
 	struct signal_action former[SIGNALS];   /* handlers that were taken away; lock */
-	uint64_t settling;          /* signals whose handlers are being taken away; lock */
+	uint32_t settling;          /* threads that take handlers away; lock */
+	bool prompt_masks;          /* signal_be_prompt(); lock */
 	_Atomic bool facts_busy;    /* a thread uses the mailbox's facts */
 	_Atomic uint32_t membarriers;   /* registered commands */
 	_Atomic uint32_t refused_reported[16];  /* bit: call number, reported once */

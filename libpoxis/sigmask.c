@@ -6,7 +6,8 @@
  * handlers, the twin is told later: before the thread's next delegated call, before it waits
  * here, or when such a signal comes for the whole program, which another thread may want.
  * Until then the twin forwards them, and they wait here; they go back to Linux when it is told.
- * Signals without handlers cannot wait like that: their actions are Linux's.
+ * Signals without handlers cannot wait like that: their actions are Linux's. Nor can they in
+ * programs in which others than tgkill() send to one thread, as forwarded signals do not say so.
  */
 #include "cokernel/core/clock.h"
 #include "cokernel/lib/atomic.h"
@@ -25,19 +26,25 @@
 
 /* ---- The twin's mask ---- */
 
-/* Signals that Linux queued for the twin before it was told that they are blocked. */
-static void give_back(struct thread *t)
+bool signal_is_late(const struct thread *t, int number)
+{
+	return t->sigmask & t->slot->wanted_mask & signal_bit(number);
+}
+
+/* Gives Linux back what it queued for the twin before it was told that it is blocked; but not
+ * what a call's or a handler's mask has to do with. False: some of it had to stay. */
+static bool give_back(struct thread *t)
 {
 	struct process *p = t->process;
-	uint64_t blocked = t->slot->wanted_mask;
 
-	for (;;) {
+	/* The proxy may forward them for ever. */
+	for (uint32_t most = t->signal_count; most && !thread_killed(t); most--) {
 		struct signal *s, *found = NULL;
 		const struct signal_info *i;
 
 		spin_lock(&p->lock);
 		list_for_each(s, &t->signals, link)
-			if (!found && blocked & signal_bit(s->info.number) && !s->info.pad)
+			if (!found && signal_is_late(t, s->info.number) && !s->info.pad)
 				found = s;
 		if (found) {
 			list_remove(&found->link);
@@ -45,7 +52,7 @@ static void give_back(struct thread *t)
 		}
 		spin_unlock(&p->lock);
 		if (!found)
-			return;
+			return true;
 		i = &found->info;
 		if (slot_call(t->slot, OTR_CALL_RAISE, (uint64_t[6]){
 			(uint64_t)i->number, i->code == SI_TKILL ? OTR_RAISE_BACK : OTR_RAISE_BACK_PROCESS,
@@ -56,25 +63,30 @@ static void give_back(struct thread *t)
 			list_push_front(&t->signals, &found->link);
 			t->signal_count++;
 			spin_unlock(&p->lock);
-			return;
+			return false;
 		}
 		kmem_free(found);
 	}
+	return true;
 }
 
 void signal_settle(struct thread *t)
 {
+	struct process *p = t->process;
 	struct slot *s = t->slot;
+	bool told = t->mask_behind && !slot_call(s, OTR_CALL_SIGMASK, (uint64_t[6]){ s->wanted_mask });
 
 	atomic_fetch_and(&t->work, ~WORK_MASK);
-	if (t->mask_behind && !slot_call(s, OTR_CALL_SIGMASK, (uint64_t[6]){ s->wanted_mask }))
-		store_relaxed(&s->twin_mask, s->wanted_mask);
-	store_relaxed(&t->mask_behind, false);
-	if (t->signal_count)
-		give_back(t);
+	/* Who sends here sees the mask, or we see what he has queued. */
+	spin_lock(&p->lock);
+	if (told)
+		s->twin_mask = s->wanted_mask;
+	spin_unlock(&p->lock);
+	store_relaxed(&t->mask_behind, !give_back(t));
 }
 
-void signal_settle_all(struct thread *t, int number)
+/* Until no other thread has any of these signals blocked that its twin lets in. */
+static void settle_all(struct thread *t, uint64_t signals)
 {
 	struct process *p = t->process;
 	uint64_t end = 0;
@@ -87,7 +99,7 @@ void signal_settle_all(struct thread *t, int number)
 		others = false;
 		spin_lock(&p->lock);
 		list_for_each(other, &p->threads, process_link)
-			if (load_relaxed(&other->mask_behind) && other->slot->wanted_mask & signal_bit(number)) {
+			if (other != t && load_relaxed(&other->mask_behind) && other->slot->wanted_mask & signals) {
 				others = true;
 				thread_notify(other, WORK_MASK);
 			}
@@ -99,10 +111,41 @@ void signal_settle_all(struct thread *t, int number)
 	} while (clock_uptime_ns() < end && !thread_killed(t));
 }
 
-/* Whether the twin may go on letting these in; process->lock held. */
+void signal_settle_begin(struct thread *t, int number)
+{
+	struct process *p = t->process;
+
+	spin_lock(&p->lock);
+	p->settling++;
+	spin_unlock(&p->lock);
+	settle_all(t, signal_bit(number));
+}
+
+void signal_settle_end(struct process *p)
+{
+	spin_lock(&p->lock);
+	p->settling--;
+	spin_unlock(&p->lock);
+}
+
+void signal_be_prompt(struct thread *t)
+{
+	struct process *p = t->process;
+	bool was;
+
+	spin_lock(&p->lock);
+	was = p->prompt_masks;
+	p->prompt_masks = true;
+	spin_unlock(&p->lock);
+	if (!was)
+		settle_all(t, UINT64_MAX);
+}
+
+/* Whether the twin may go on letting these in; process->lock held. Real-time signals keep
+ * their order. */
 static bool may_be_late(const struct process *p, uint64_t blocked)
 {
-	if (blocked & p->settling)
+	if (p->settling || p->prompt_masks || blocked >= signal_bit(SIGRTMIN))
 		return false;
 	for (; blocked; blocked &= blocked - 1)
 		if (p->action[__builtin_ctzll(blocked)].handler <= SIG_IGN)

@@ -63,7 +63,9 @@ static struct thread *choose(struct process *p, struct thread *preferred, const 
 {
 	struct thread *t;
 
-	if (preferred && (info->code == SI_TKILL || !(preferred->sigmask & signal_bit(info->number))))
+	/* Where it is late only, it goes back: Linux chooses and interrupts another's call. */
+	if (preferred && (info->code == SI_TKILL || !(preferred->sigmask & signal_bit(info->number)) ||
+			  signal_is_late(preferred, info->number)))
 		return preferred;
 	list_for_each(t, &p->threads, process_link)
 		if (!(t->sigmask & signal_bit(info->number)))
@@ -95,7 +97,7 @@ void signal_take(struct process *p, struct slot *s)
 	/* What cannot be kept stays with the twin, which tries again. */
 	if (!t || !queue(t, &info, NULL)) {
 		/* The program blocks it, the twin not yet: in Linux another thread may want it. */
-		if (t && info.code != SI_TKILL && t->slot->wanted_mask & signal_bit(info.number))
+		if (t && info.code != SI_TKILL && signal_is_late(t, info.number))
 			thread_notify(t, WORK_MASK);
 		atomic_fetch_add(&s->signals_taken, 1);
 		store_release(&o->sig_pending, 0u);
@@ -134,12 +136,8 @@ int64_t sys_rt_sigaction(struct regs *r)
 		bool caught = new.handler > SIG_IGN;
 
 		/* What was caught and is blocked may not meet the new action in the twins. */
-		if (!caught) {
-			spin_lock(&p->lock);
-			p->settling |= signal_bit(number);
-			spin_unlock(&p->lock);
-			signal_settle_all(t, number);
-		}
+		if (!caught)
+			signal_settle_begin(t, number);
 		/* A handler must be known here before Linux forwards to it, and
 		 * until Linux no longer does. */
 		if (caught) {
@@ -150,7 +148,7 @@ int64_t sys_rt_sigaction(struct regs *r)
 		err = slot_call(t->slot, OTR_CALL_SIGACTION, (uint64_t[6]){
 			(uint64_t)number, caught ? OTR_SIG_CATCH : new.handler, new.flags, new.mask });
 		spin_lock(&p->lock);
-		p->settling &= ~signal_bit(number);
+		p->settling -= !caught;
 		p->action[number - 1] = err ? old : new;
 		/* What dumps core comes here without a handler, too. */
 		if (!err && new.handler == SIG_DFL && core_is_dumped(number))
@@ -218,6 +216,10 @@ static bool sender_known(struct thread *t)
 	return true;
 }
 
+/* These have effects of their own when they are sent. */
+static const uint64_t linux_only = 1u << (SIGKILL - 1) | 1u << (SIGCONT - 1) | 1u << (SIGSTOP - 1) |
+				   1u << (SIGTSTP - 1) | 1u << (SIGTTIN - 1) | 1u << (SIGTTOU - 1);
+
 /* A signal of a thread to one of its process that handles it needs nothing of Linux where the
  * twin would forward it at once: nobody could see it pending. But a call there only Linux
  * interrupts. False: Linux must do it. */
@@ -229,7 +231,7 @@ static bool send_here(struct thread *t, uint64_t tid, int number)
 	struct thread *to;
 	bool done;
 
-	if (number < 1 || number >= SIGRTMIN || number == SIGKILL || number == SIGSTOP || !sender_known(t))
+	if (number < 1 || number >= SIGRTMIN || signal_bit(number) & linux_only || !sender_known(t))
 		return false;
 	info.fields[0] = t->pid | (uint64_t)t->user << 32;
 	spin_lock(&p->lock);
@@ -260,6 +262,19 @@ int64_t sys_tgkill(struct regs *r)
 	struct thread *t = current_thread();
 
 	return (uint32_t)r->rdi == t->pid && send_here(t, (uint32_t)r->rsi, (int)r->rdx) ? 0 : dispatch_delegate(r);
+}
+
+/* It has a thread as its receiver, which a forwarded one does not say. */
+int64_t sys_rt_tgsigqueueinfo(struct regs *r)
+{
+	signal_be_prompt(current_thread());
+	return dispatch_delegate(r);
+}
+
+void signal_raise(struct thread *t, int number, uint32_t how)
+{
+	signal_settle(t);
+	slot_call(t->slot, OTR_CALL_RAISE, (uint64_t[6]){ (uint64_t)number, how });
 }
 
 /* ---- Faults ---- */
@@ -382,8 +397,9 @@ void signal_deliver(struct thread *t, struct regs *r)
 		 * mask stays as it is: what it forwards meanwhile waits here. */
 		r->vector = 0x101;
 		if (a.flags & SA_RESETHAND) {
-			signal_settle_all(t, info.number);
+			signal_settle_begin(t, info.number);
 			slot_call(t->slot, OTR_CALL_SIGACTION, (uint64_t[6]){ (uint64_t)info.number, OTR_SIG_DEFAULT });
+			signal_settle_end(p);
 		}
 	}
 	end_call(r, true);

@@ -24,7 +24,7 @@ struct slot;
 
 enum {
 	SIGILL = 4, SIGTRAP = 5, SIGBUS = 7, SIGFPE = 8, SIGKILL = 9, SIGSEGV = 11, SIGPIPE = 13, SIGTERM = 15,
-	SIGSTOP = 19, SIGXCPU = 24, SIGVTALRM = 26, SIGPROF = 27, SIGRTMIN = 32,
+	SIGCONT = 18, SIGSTOP = 19, SIGTSTP = 20, SIGTTIN = 21, SIGTTOU = 22, SIGXCPU = 24, SIGVTALRM = 26, SIGPROF = 27, SIGRTMIN = 32,
 };
 
 #define SIGNALS_UNBLOCKED (signal_bit(SIGKILL) | signal_bit(SIGSTOP))    /* whatever a mask says */
@@ -83,8 +83,16 @@ struct signal *signal_first(struct thread *t);
 void signal_set_mask(struct thread *t, uint64_t mask);
 /* The twin has the thread's mask from here on; WORK_MASK. Makes a delegated call if it had not. */
 void signal_settle(struct thread *t);
-/* So have the twins of all threads that block this signal, before its action is Linux's. */
-void signal_settle_all(struct thread *t, int number);
+/* So have the twins of all threads that block this signal, before its action is Linux's, and
+ * stay so until the end. Waits for other threads, 0.1 s at most. */
+void signal_settle_begin(struct thread *t, int number);
+void signal_settle_end(struct process *p);
+/* So have all of the program's from now on. */
+void signal_be_prompt(struct thread *t);
+/* Whether the thread blocks it, mask of a call or a handler or not; process->lock held. */
+bool signal_is_late(const struct thread *t, int number);
+/* Makes Linux raise one for the current thread: OTR_RAISE_*. */
+void signal_raise(struct thread *t, int number, uint32_t how);
 /* Before it parks for what a signal interrupts. False: a call was made, the token may be gone:
  * look again. */
 static inline bool signal_may_park(struct thread *t)
@@ -114,6 +122,7 @@ int64_t sys_pause(struct regs *r);
 int64_t sys_tkill(struct regs *r);
 int64_t sys_tgkill(struct regs *r);
 int64_t sys_rt_sigsuspend(struct regs *r);
+int64_t sys_rt_tgsigqueueinfo(struct regs *r);
 
 /* sigframe.c: 0, or -EFAULT when the stack cannot take it. */
 int sigframe_push(struct thread *t, struct regs *r, const struct signal_info *info,

@@ -16,7 +16,7 @@ enum { NR_WRITE = 1, NR_CLOSE = 3, NR_FCNTL = 72 };
 /* asm-generic/fcntl.h, linux/fcntl.h, asm-generic/ioctls.h, linux/close_range.h */
 enum {
 	O_NONBLOCK = 04000, O_DIRECT = 040000, O_ASYNC = 020000, O_CLOEXEC = 02000000,
-	F_DUPFD = 0, F_SETFD = 2, F_GETFL = 3, F_SETFL = 4, F_DUPFD_CLOEXEC = 1030, F_SETPIPE_SZ = 1031,
+	F_DUPFD = 0, F_SETFD = 2, F_GETFL = 3, F_SETFL = 4, F_SETOWN_EX = 15, F_DUPFD_CLOEXEC = 1030, F_SETPIPE_SZ = 1031,
 	FD_CLOEXEC = 1,
 	TIOCOUTQ = 0x5411, FIONREAD = 0x541b, FIONBIO = 0x5421, FIONCLEX = 0x5450, FIOCLEX = 0x5451, FIOASYNC = 0x5452,
 	TFD_IOC_SET_TICKS = 0x40085400,
@@ -75,7 +75,7 @@ static int64_t transfer(struct regs *r, struct local_end *e, struct user_memory 
 	do {
 		ret = write ? write_end(e, m, &broken) : read_end(e, m);
 		if (unlikely(broken))
-			slot_call(t->slot, OTR_CALL_RAISE, (uint64_t[6]){ SIGPIPE, OTR_RAISE_SELF });
+			signal_raise(t, SIGPIPE, OTR_RAISE_SELF);
 		if (likely(ret != LOCAL_REMOTE && ret != LOCAL_CROWDED))
 			return all > m->left ? (int64_t)(all - m->left) : ret;
 		err = ret == LOCAL_CROWDED ? local_make_remote(t, e->object, -1) : local_settle(t, e->object);
@@ -456,6 +456,9 @@ int64_t sys_fcntl(struct regs *r)
 	struct files_use use;
 	int64_t ret;
 
+	/* It may name a thread, for signals. */
+	if (unlikely((uint32_t)r->rsi == F_SETOWN_EX))
+		signal_be_prompt(current_thread());
 	if (!files_any(my_files()) || !files_get(my_files(), r->rdi, &use))
 		return dispatch_delegate(r);
 	switch ((uint32_t)r->rsi) {

@@ -79,7 +79,7 @@ static int64_t transfer(struct regs *r, struct local_end *e, struct user_memory 
 	do {
 		ret = x->send ? socket_send(e, m, x->flags, &broken) : socket_receive(e, m, x->flags);
 		if (unlikely(broken))
-			slot_call(t->slot, OTR_CALL_RAISE, (uint64_t[6]){ SIGPIPE, OTR_RAISE_SELF });
+			signal_raise(t, SIGPIPE, OTR_RAISE_SELF);
 		if (likely(ret != LOCAL_REMOTE && ret != LOCAL_CROWDED))
 			return all > m->left ? (int64_t)(all - m->left) : ret;
 		err = ret == LOCAL_CROWDED ? local_make_remote(t, e->object, -1) : local_settle(t, e->object);
