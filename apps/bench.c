@@ -30,6 +30,7 @@
  *   switch      sched_yield to another thread on the same CPU and back
  *   signal      a signal to the thread itself, its handler, and back
  *   signals     a signal to another thread, which waits with sigsuspend(), and one from there
+ *   pthread-kill the same by the library's call, which blocks all signals meanwhile
  *   pipe-rw     1 byte into a pipe and out again, by one thread
  *   pipe        1 byte to another thread through a pipe and back through another
  *   pipe-fork   the same with another process
@@ -47,6 +48,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,6 +110,8 @@ static void op_signal(void)
 }
 
 static pthread_t players[2];
+static pid_t player_tids[2];
+static bool by_library;
 static _Atomic int signalled[2];
 static sigset_t all_in;
 
@@ -123,22 +127,29 @@ static void await_signal(int player)
 		sigsuspend(&all_in);
 }
 
+static void send_signal(int player)
+{
+	if (by_library ? pthread_kill(players[player], SIGUSR1) :
+			 (int)syscall(SYS_tgkill, player_tids[0], player_tids[player], SIGUSR1))
+		exit(3);
+}
+
 static void op_signals(void)
 {
-	if (pthread_kill(players[1], SIGUSR1))
-		exit(3);
+	send_signal(1);
 	await_signal(0);
 }
 
 static void *signal_ponger(void *arg)
 {
 	players[1] = pthread_self();
+	player_tids[1] = (pid_t)syscall(SYS_gettid);
 	atomic_store(&begun, 1);
 	for (;;) {
 		await_signal(1);
 		if (atomic_load(&stop))
 			return arg;
-		pthread_kill(players[0], SIGUSR1);
+		send_signal(0);
 	}
 }
 
@@ -152,6 +163,7 @@ static void block_signals(void)
 	sigprocmask(SIG_BLOCK, &usr1, NULL);
 	signal(SIGUSR1, on_play);
 	players[0] = pthread_self();
+	player_tids[0] = getpid();
 }
 
 static void run(char **argv)
@@ -462,7 +474,8 @@ int main(int argc, char **argv)
 		{ "thread", op_thread, NULL }, { "fork", op_fork, NULL }, { "exec", op_exec, NULL },
 		{ "python", op_python, NULL }, { "loops", op_loops, NULL }, { "sqlite", op_sqlite, NULL },
 		{ "gcc", op_gcc, NULL }, { "vdso", op_vdso, NULL }, { "loop", op_loop, NULL },
-		{ "signal", op_signal, NULL }, { "signals", op_signals, signal_ponger }, { "futex", op_futex, ponger }, { "mutex", op_mutex, locker },
+		{ "signal", op_signal, NULL }, { "signals", op_signals, signal_ponger },
+		{ "pthread-kill", op_signals, signal_ponger }, { "futex", op_futex, ponger }, { "mutex", op_mutex, locker },
 		{ "switch", op_yield, yielder }, { "pread-busy", op_pread, burner },
 		{ "write-busy", op_write, burner },
 		{ "eventfd", op_eventfd, NULL }, { "poll-pipe", op_poll_pipe, NULL },
@@ -496,6 +509,7 @@ int main(int argc, char **argv)
 		if (strcmp(name, ops[i].name))
 			continue;
 		signal(SIGUSR1, handler);
+		by_library = !strcmp(name, "pthread-kill");
 		if (ops[i].other == signal_ponger)
 			block_signals();
 		else if (ops[i].other && ops[i].other != ponger && ops[i].other != pipe_ponger)

@@ -25,7 +25,7 @@
 
 static _Atomic int handled, handler_tid, handler_code;
 static _Atomic int *shared;     /* with children; set to 0 by each part */
-static sigset_t usr1, none;
+static sigset_t usr1, usr2, none;
 
 static int gettid_(void) { return (int)syscall(SYS_gettid); }
 
@@ -150,6 +150,19 @@ static void late(void)
 	printf("late: handled %d before", atomic_load(&handled));
 	sigprocmask(SIG_UNBLOCK, &usr1, NULL);
 	printf(", %d after\n", atomic_load(&handled));
+	waitpid(child, NULL, 0);
+
+	/* One without a handler waits all the same. */
+	atomic_store(shared, 0);
+	action(SIGUSR2, SIG_DFL);
+	child = sender(SIGUSR2, 2);
+	make_late();
+	sigprocmask(SIG_BLOCK, &usr2, NULL);
+	atomic_store(shared, 1);
+	spin_until(shared, 2);
+	printf("late: without a handler pending %d", is_pending(SIGUSR2));
+	printf(", took %d\n", take(SIGUSR2, &info, 1000));
+	sigprocmask(SIG_UNBLOCK, &usr2, NULL);
 	waitpid(child, NULL, 0);
 
 	/* A child that is forked with such a mask blocks it, too. */
@@ -494,12 +507,8 @@ static void call_masked(void)
 
 static void on_usr2(int sig)
 {
-	sigset_t usr2;
-
 	(void)sig;
 	/* Within a handler, whose mask comes back. */
-	sigemptyset(&usr2);
-	sigaddset(&usr2, SIGUSR2);
 	send(gettid_(), SIGUSR1);
 	printf("suspend: in a handler blocked %d %d", is_blocked(SIGUSR1), is_blocked(SIGUSR2));
 	sigsuspend(&usr2);
@@ -509,7 +518,7 @@ static void on_usr2(int sig)
 static void suspend(void)
 {
 	struct timespec a, b;
-	struct sigaction usr2 = { .sa_handler = on_usr2, .sa_mask = usr1 };
+	struct sigaction nested = { .sa_handler = on_usr2, .sa_mask = usr1 };
 	pid_t child;
 	int ret;
 
@@ -537,7 +546,7 @@ static void suspend(void)
 		waitpid(child, NULL, 0);
 	}
 	sigprocmask(SIG_UNBLOCK, &usr1, NULL);
-	sigaction(SIGUSR2, &usr2, NULL);
+	sigaction(SIGUSR2, &nested, NULL);
 	send(gettid_(), SIGUSR2);
 	printf("suspend: handled %d, blocked %d %d\n", atomic_load(&handled), is_blocked(SIGUSR1), is_blocked(SIGUSR2));
 	if (!syscall(SYS_rt_sigsuspend, &none, 4) || errno != EINVAL)
@@ -586,6 +595,8 @@ int main(int argc, char **argv)
 	sigemptyset(&none);
 	sigemptyset(&usr1);
 	sigaddset(&usr1, SIGUSR1);
+	sigemptyset(&usr2);
+	sigaddset(&usr2, SIGUSR2);
 	shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	for (int i = 1; i < argc; i++) {
 		unsigned n = 0;
