@@ -24,7 +24,8 @@ struct slot;
 
 enum {
 	SIGILL = 4, SIGTRAP = 5, SIGBUS = 7, SIGFPE = 8, SIGKILL = 9, SIGSEGV = 11, SIGPIPE = 13, SIGTERM = 15,
-	SIGCONT = 18, SIGSTOP = 19, SIGTSTP = 20, SIGTTIN = 21, SIGTTOU = 22, SIGXCPU = 24, SIGVTALRM = 26, SIGPROF = 27, SIGRTMIN = 32,
+	SIGCONT = 18, SIGSTOP = 19, SIGTSTP = 20, SIGTTIN = 21, SIGTTOU = 22, SIGXCPU = 24, SIGVTALRM = 26,
+	SIGPROF = 27, SIGRTMIN = 32,
 };
 
 #define SIGNALS_UNBLOCKED (signal_bit(SIGKILL) | signal_bit(SIGSTOP))    /* whatever a mask says */
@@ -89,7 +90,8 @@ void signal_settle_begin(struct thread *t, int number);
 void signal_settle_end(struct process *p);
 /* So have all of the program's from now on. */
 void signal_be_prompt(struct thread *t);
-/* Whether the thread blocks it, mask of a call or a handler or not; process->lock held. */
+/* Whether Linux is to hold it back, so that one that is here must go back: the thread's own mask
+ * blocks it, and no call's mask lets it in; process->lock held. */
 bool signal_is_late(const struct thread *t, int number);
 /* Makes Linux raise one for the current thread: OTR_RAISE_*. */
 void signal_raise(struct thread *t, int number, uint32_t how);
